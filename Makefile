@@ -1,0 +1,54 @@
+# Everything a developer or operator does, by name. `make` alone lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORPUS ?= ../shared/validation
+
+.PHONY: help run test check demo agreement roundtrip lock
+
+help:
+	@echo "make run        install and serve on http://127.0.0.1:8000 (HOST, PORT, DERMATOME_* override)"
+	@echo "make demo       the whole job in a minute: post the worked cases, watch them arrive on a second server"
+	@echo "make test       every test, on SQLite and on PostgreSQL"
+	@echo "make check      ruff and mypy --strict"
+	@echo "make agreement  CORPUS=folder: our verdicts beside the official validator's"
+	@echo "make roundtrip  CORPUS=folder: store the valid official examples and compare what comes back, digit for digit"
+	@echo "make lock       write the lock files anew from pyproject.toml (needs uv)"
+
+run: $(VENV)/installed
+	@exec $(BIN)/python -m app serve
+
+test: $(VENV)/installed-dev
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/installed-dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+demo: $(VENV)/installed
+	@exec $(BIN)/python -m examples.demo
+
+agreement: $(VENV)/installed-dev
+	@$(BIN)/python -m tools.agreement $(CORPUS)
+
+roundtrip: $(VENV)/installed-dev
+	@$(BIN)/python -m tools.roundtrip $(CORPUS)/r4-examples
+
+lock:
+	@sh tools/lock.sh
+
+$(VENV)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Dermatome needs Python 3.11 or newer; set PYTHON=...")'
+	@$(PYTHON) -m venv $(VENV) || { echo "This Python cannot make virtual environments; install its venv package."; exit 1; }
+	@touch $@
+
+$(VENV)/installed: $(VENV)/python requirements.lock pyproject.toml
+	@echo "Installing (the first time this takes about half a minute) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,1 @@
+"""Dermatome: neuropathic pain as FHIR R4, mapped, validated, stored, served and synced."""

@@ -1,0 +1,5 @@
+"""`python -m app`: the `dermatome` command."""
+
+from app.cli import app
+
+app()

@@ -1,0 +1,46 @@
+"""Finds and parses the content files; holds no logic and no clinical fact of its own."""
+
+import gzip
+import json
+import tomllib
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent
+
+
+@cache
+def package() -> dict[str, Any]:
+    """The package manifest: name, version, canonical base."""
+    manifest: dict[str, Any] = json.loads((FOLDER / "package.json").read_text("utf-8"))
+    return manifest
+
+
+def canonical(kind: str, name: str) -> str:
+    """The canonical URL of one of our definitions, e.g. canonical("CodeSystem", "np-grade")."""
+    return f"{package()['canonical']}/{kind}/{name}"
+
+
+def json_files(folder: str) -> dict[str, dict[str, Any]]:
+    """Every JSON file of a content folder, by file stem, in name order. Decimals keep their digits."""
+    return {
+        path.stem: json.loads(path.read_text("utf-8"), parse_float=Decimal)
+        for path in sorted((FOLDER / folder).glob("*.json"))
+    }
+
+
+def toml_files(folder: str) -> dict[str, dict[str, Any]]:
+    """Every TOML file of a content folder, by file stem, in name order. Decimals keep their digits."""
+    return {
+        path.stem: tomllib.loads(path.read_text("utf-8"), parse_float=Decimal)
+        for path in sorted((FOLDER / folder).glob("*.toml"))
+    }
+
+
+@cache
+def r4() -> dict[str, Any]:
+    """The compact base R4 definitions written by tools/derive_r4.py (its docstring gives the shape)."""
+    definitions: dict[str, Any] = json.loads(gzip.decompress((FOLDER / "r4" / "definitions.json.gz").read_bytes()))
+    return definitions

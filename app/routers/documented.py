@@ -1,0 +1,24 @@
+"""What the OpenAPI document says of a body that is read without the framework."""
+
+from typing import Any
+
+from app import profiles
+
+_FHIR = "application/fhir+json"
+
+
+def body(example: str, media_type: str = _FHIR) -> dict[str, Any]:
+    """`openapi_extra` of an operation that takes a JSON body; example: a file of profiles/examples/requests."""
+    shown = profiles.json_files("examples/requests")[example]
+    content = {media_type: {"schema": {"type": "object"}, "example": shown}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def parameters(**described: str) -> dict[str, Any]:
+    """`openapi_extra` of an operation with optional query parameters, each with its description."""
+    return {
+        "parameters": [
+            {"name": name, "in": "query", "required": False, "description": text, "schema": {"type": "string"}}
+            for name, text in described.items()
+        ]
+    }

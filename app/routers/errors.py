@@ -1,0 +1,109 @@
+"""Turns exceptions into OperationOutcomes; the only place that chooses an HTTP status for an error."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from app.fhir.json import dumps
+from app.fhir.outcomes import (
+    Gone,
+    Issue,
+    NotFound,
+    NotSupported,
+    PreconditionFailed,
+    Refused,
+    TooLarge,
+    operation_outcome,
+)
+from app.pain.errors import Rejected
+from app.store.database import Unavailable
+
+FHIR_JSON = "application/fhir+json; charset=utf-8"
+_STATUS: dict[type[Refused], int] = {
+    NotFound: 404,
+    NotSupported: 405,
+    Gone: 410,
+    PreconditionFailed: 412,
+    TooLarge: 413,
+}
+# A request that breaks base FHIR is a 400; content that breaks a profile, a binding or a rule is a 422.
+_BREAKS_RULES = ("invariant", "code-invalid", "business-rule")
+_FRAMEWORK = {
+    404: ("not-found", "There is nothing at this address."),
+    405: ("not-supported", "This address does not offer that method."),
+    406: ("not-supported", "Only application/fhir+json can be given."),
+    413: ("too-long", "The body is larger than this server takes."),
+    415: ("not-supported", "Send application/fhir+json or application/json."),
+}
+_log = structlog.get_logger()
+
+
+class WrongMediaType(Refused):
+    """A body of a type this server does not read."""
+
+
+class NotAcceptable(Refused):
+    """An answer of a type this server does not give."""
+
+
+_STATUS |= {WrongMediaType: 415, NotAcceptable: 406}
+
+
+def status_of(refused: Refused) -> int:
+    """The HTTP status that tells a refusal."""
+    if type(refused) in _STATUS:
+        return _STATUS[type(refused)]
+    return 422 if all(issue.profile or issue.code in _BREAKS_RULES for issue in refused.issues) else 400
+
+
+def outcome_response(status: int, issues: Sequence[Issue], headers: dict[str, str] | None = None) -> Response:
+    """An OperationOutcome as the whole answer."""
+    return Response(dumps(operation_outcome(issues)), status, headers, FHIR_JSON)
+
+
+def unexpected(request_id: str) -> tuple[int, bytes]:
+    """Status and body for an error of ours: the correlation id and nothing else."""
+    issue = Issue("exception", f"An error of this server; its operators find it under {request_id}.")
+    return 500, dumps(operation_outcome([issue]))
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error on every path with an OperationOutcome."""
+    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(Rejected, _clinic)
+    app.add_exception_handler(RequestValidationError, _request)
+    app.add_exception_handler(HTTPException, _framework)
+    app.add_exception_handler(Unavailable, _database)
+
+
+async def _refused(_: Request, error: Any) -> Response:
+    return outcome_response(status_of(error), error.issues)
+
+
+async def _clinic(_: Request, error: Any) -> Response:
+    """Everything wrong in clinic content is a 422 (architecture, section "Clinic API")."""
+    return outcome_response(422, [Issue(p.code, p.sentence, p.path) for p in error.problems])
+
+
+async def _request(_: Request, error: Any) -> Response:
+    issues = [
+        Issue("value", f"{'.'.join(map(str, e['loc']))}: {e['msg']}.", ".".join(map(str, e["loc"][1:])))
+        for e in error.errors()
+    ]
+    return outcome_response(400, issues)
+
+
+async def _framework(_: Request, error: Any) -> Response:
+    code, text = _FRAMEWORK.get(error.status_code, ("processing", "The request cannot be answered."))
+    return outcome_response(error.status_code, [Issue(code, text)], error.headers)
+
+
+async def _database(_: Request, error: Any) -> Response:
+    _log.error("database unavailable", kind=str(error))
+    issue = Issue("transient", "The database cannot take this now; nothing was changed. Try again.")
+    return outcome_response(503, [issue], {"Retry-After": "2"})

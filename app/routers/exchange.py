@@ -1,0 +1,187 @@
+"""HTTP around FHIR: reading bodies, media types and headers; forming answers."""
+
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+from fastapi import Request
+from starlette.responses import Response
+
+from app.fhir import json as lossless
+from app.fhir.instants import http_date
+from app.fhir.outcomes import Issue, NotFound, Refused, TooLarge
+from app.fhir.references import is_id
+from app.intake.accept import Caller, Written, request_hash
+from app.intake.transaction import weak_etag
+from app.routers.errors import FHIR_JSON, NotAcceptable, WrongMediaType
+from app.service import Service
+from app.store.idempotency import Answer
+from app.store.repository import Stored
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_JSON_TYPES = ("application/fhir+json", "application/json", "text/json")
+_ACCEPTED = (*_JSON_TYPES, "*/*", "application/*", "text/*", "")
+_FORMATS = ("json", *_JSON_TYPES)
+_PREFERENCES = ("minimal", "representation", "OperationOutcome")
+OUTCOME_STATUS = {"created": 201, "updated": 200, "unchanged": 200, "existing": 200, "deleted": 204}
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request body: as sent, and parsed."""
+
+    text: bytes
+    tree: dict[str, object]
+
+
+def service(request: Request) -> Service:
+    """The assembled service this application serves."""
+    found: Service = request.app.state.service
+    return found
+
+
+def fhir_base(request: Request) -> str:
+    """The address of the FHIR endpoint as clients see it, without a slash at the end."""
+    public = service(request).settings.public_url or str(request.base_url).rstrip("/")
+    return f"{public}/fhir"
+
+
+async def read_body(request: Request) -> Body:
+    """The JSON object of the body, no larger than the limit. Raises Refused or a kind of it."""
+    require_json(request)
+    limit = service(request).settings.max_body_bytes
+    declared = request.headers.get("content-length", "0")
+    if not declared.isdigit() or int(declared) > limit:
+        raise _too_large(limit)
+    text = bytearray()
+    async for chunk in request.stream():
+        text += chunk
+        if len(text) > limit:
+            raise _too_large(limit)
+    body = bytes(text).removeprefix(_BYTE_ORDER_MARK)
+    return Body(body, lossless.parse_object(body))
+
+
+def require_json(request: Request) -> None:
+    """Refuse a body that says it is something other than JSON in UTF-8."""
+    kind, _, parameters = request.headers.get("content-type", "").partition(";")
+    charset = parameters.lower().partition("charset=")[2].strip(' "')
+    if kind.strip().lower() not in ("", *_JSON_TYPES) or charset not in ("", "utf-8", "utf8"):
+        raise WrongMediaType([Issue("not-supported", "Send application/fhir+json or application/json in UTF-8.")])
+
+
+def require_acceptable(request: Request) -> None:
+    """Refuse a client that takes no JSON: `_format` decides, else Accept."""
+    wanted = request.query_params.get("_format")
+    # A + in a URL arrives as a space: _format=application/fhir+json.
+    if wanted is not None and wanted.replace(" ", "+").partition(";")[0] in _FORMATS:
+        return
+    kinds = [kind.partition(";")[0].strip().lower() for kind in request.headers.get("accept", "").split(",")]
+    if wanted is not None or not any(kind in _ACCEPTED for kind in kinds):
+        raise NotAcceptable([Issue("not-supported", "Only application/fhir+json can be given.")])
+
+
+def require_known(request: Request, *names: str) -> None:
+    """Refuse query parameters that would otherwise be ignored."""
+    known = ("_format", "_pretty", *names)
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown:
+        told = f"served here: {', '.join(known)}"
+        raise Refused(
+            Issue("not-supported", f"Parameter {n[:64]} is not served here; {told}.", n[:64]) for n in unknown
+        )
+
+
+def require_id(resource_id: str) -> None:
+    """Refuse what cannot be a logical id: nothing is at such an address."""
+    if not is_id(resource_id):
+        raise NotFound([Issue("not-found", "An id has 1 to 64 letters, digits, dots and dashes.")])
+
+
+def refuse_headers(request: Request, *names: str) -> None:
+    """Refuse conditions that are not served here: ignoring one would do what the client wanted to prevent."""
+    if given := [name for name in names if name in request.headers]:
+        raise Refused(Issue("not-supported", f"The condition {name} is not served here.") for name in given)
+
+
+def is_current(request: Request, stored: Stored) -> bool:
+    """Whether the client has this version already, by If-None-Match or else If-Modified-Since."""
+    tags = request.headers.get("if-none-match")
+    if tags is not None:
+        own = (f'W/"{stored.version}"', f'"{stored.version}"', "*")
+        return any(tag.strip() in own for tag in tags.split(","))
+    try:
+        since = parsedate_to_datetime(request.headers.get("if-modified-since", ""))
+        return stored.last_updated // 1_000_000 <= int(since.timestamp())
+    except ValueError:
+        return False
+
+
+def caller(request: Request, body: bytes) -> Caller:
+    """Who asks, for audit and for replaying the answer to a repeated Idempotency-Key."""
+    key = request.headers.get("idempotency-key", "")
+    if len(key) > 255 or not key.isascii() or not key.isprintable():
+        raise Refused([Issue("value", "Idempotency-Key must be at most 255 printable ASCII characters.")])
+    return Caller(
+        actor="anonymous",
+        request_id=request.state.request_id,
+        base=fhir_base(request),
+        idempotency_key=key,
+        request_hash=request_hash(request.method, request.url.path, request.url.query, body) if key else "",
+    )
+
+
+def if_match(request: Request) -> int | None:
+    """The version number of If-Match, None without one."""
+    value = request.headers.get("if-match")
+    return weak_etag(value, "") if value is not None else None
+
+
+def preference(request: Request, name: str) -> str:
+    """What the Prefer header says of one thing, e.g. preference(request, "return")."""
+    parts = [part.strip() for part in request.headers.get("prefer", "").replace(";", ",").split(",")]
+    return next((part.partition("=")[2].strip('"') for part in parts if part.partition("=")[0] == name), "")
+
+
+def returned(request: Request, default: str) -> str:
+    """Which body the client prefers after a write: minimal, representation or OperationOutcome."""
+    wanted = preference(request, "return")
+    return wanted if wanted in _PREFERENCES else default
+
+
+def location(base: str, stored: Stored) -> str:
+    """The address of one version."""
+    return f"{base}/{stored.type}/{stored.id}/_history/{stored.version}"
+
+
+def version_answer(status: int, stored: Stored, *, body: bytes, base: str = "") -> Answer:
+    """An answer about one version, with its ETag, Last-Modified and, if base is given, Location."""
+    return Answer(
+        status,
+        body,
+        location(base, stored) if base else "",
+        f'W/"{stored.version}"' if stored.version else "",
+        http_date(stored.last_updated),
+    )
+
+
+def status_after(written: Written) -> int:
+    """The status that tells what became of a write."""
+    return 204 if written.stored.deleted else OUTCOME_STATUS[written.outcome]
+
+
+def respond(request: Request, answer: Answer, media_type: str = FHIR_JSON) -> Response:
+    """The answer as an HTTP response, laid out for people if `_pretty=true` asks for it."""
+    headers = {
+        "Location": answer.location,
+        "ETag": answer.etag,
+        "Last-Modified": answer.last_modified,
+        "Idempotency-Replayed": "true" if answer.replayed else "",
+    }
+    pretty = answer.body and request.query_params.get("_pretty") == "true"
+    body = lossless.pretty(answer.body) if pretty else answer.body
+    sent = {name: value for name, value in headers.items() if value}
+    return Response(body, answer.status, sent, media_type if body else None)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge([Issue("too-long", f"The body is larger than the {limit} bytes this server takes.")])

@@ -1,0 +1,81 @@
+"""Pure ASGI around every request: a request id, one log line without patient data, and no bare 500."""
+
+import re
+import time
+import uuid
+from typing import Any
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.routers.errors import FHIR_JSON, unexpected
+
+_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_log = structlog.get_logger()
+
+
+class Envelope:
+    """Wraps the application. HEAD is GET without the body.
+
+    The log names the route (`/fhir/{resource_type}/{resource_id}`), never the address.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        is_head = scope["method"] == "HEAD"
+        scope = {**scope, "path": scope["path"].rstrip("/") or "/", "method": "GET" if is_head else scope["method"]}
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        started, sent = time.perf_counter(), {"status": 0}
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                sent["status"] = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+            elif is_head:
+                message = {**message, "body": b""}
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception as error:
+            _log.error("unexpected error", request_id=request_id, kind=type(error).__name__, at=_places(error))
+            if not sent["status"]:
+                await _send_unexpected(send_with_id, request_id)
+        duration_ms = round((time.perf_counter() - started) * 1000, 1)
+        route = getattr(scope.get("route"), "path", "")
+        _log.info(
+            "request",
+            request_id=request_id,
+            method="HEAD" if is_head else scope["method"],
+            route=route,
+            status=sent["status"],
+            duration_ms=duration_ms,
+        )
+
+
+def _request_id(scope: Scope) -> str:
+    given = dict(scope["headers"]).get(b"x-request-id", b"")
+    return given.decode() if _ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _places(error: BaseException) -> list[str]:
+    """Where the error passed, as function:line. Its message may hold patient data and is left out."""
+    places, trace = [], error.__traceback__
+    while trace:
+        code: Any = trace.tb_frame.f_code
+        places.append(f"{code.co_name}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    return places[-8:]
+
+
+async def _send_unexpected(send: Send, request_id: str) -> None:
+    status, body = unexpected(request_id)
+    headers = [(b"content-type", FHIR_JSON.encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,34 @@
+"""What the service is made of, assembled by main and handed to everyone who needs it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from app.intake.accept import Intake
+from app.pain.content import Content
+from app.settings import Settings
+from app.store.database import Database
+from app.store.parameters import SearchParameters
+from app.store.search import Searcher
+from app.sync.targets import Target
+from app.validation import Validator
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The parts, each made once at start-up.
+
+    supported_profiles: our profiles by resource type. clock: microseconds since 1970.
+    """
+
+    settings: Settings
+    database: Database
+    validator: Validator
+    parameters: SearchParameters
+    searcher: Searcher
+    intake: Intake
+    content: Content
+    targets: tuple[Target, ...]
+    supported_profiles: Mapping[str, Sequence[str]]
+    clock: Callable[[], int]
+    new_id: Callable[[], str]
+    started_at: int

@@ -1,0 +1,127 @@
+"""Every setting of the service, read in one place. README.md lists them all."""
+
+import difflib
+import ipaddress
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "DERMATOME_"
+
+
+class WrongSettings(Exception):
+    """Settings that cannot be used; the message names each one and says what is allowed."""
+
+
+class Settings(BaseSettings):
+    """Settings of one process, from the environment: `HOST`, `PORT` and `DERMATOME_*`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
+
+    host: str = Field("127.0.0.1", validation_alias="HOST", description="Address the service listens on.")
+    port: int = Field(8000, ge=0, le=65535, validation_alias="PORT", description="Port the service listens on.")
+    public_url: str = Field("", description="Address clients use, behind a proxy; default: the request's own.")
+    database_url: str = Field(
+        "sqlite+aiosqlite:///var/dermatome.db",
+        description="`sqlite+aiosqlite:///path` or `postgresql+asyncpg://user:password@host/database`.",
+    )
+    sqlite_synchronous: Literal["FULL", "NORMAL"] = Field(
+        "FULL", description="FULL: acknowledged is on disk. NORMAL: faster, a power loss may lose the last writes."
+    )
+    auth: Literal["off"] = Field("off", description="Authentication; only `off` is offered in this version.")
+    trusted_network: bool = Field(
+        False, description="Allow an address other than loopback while authentication is off."
+    )
+    sync_targets: Path | None = Field(None, description="TOML file of sync targets; unset: nothing is synced.")
+    worker: Literal["embedded", "separate"] = Field(
+        "embedded", description="Deliver inside the service, or only in `dermatome worker` processes."
+    )
+    sync_lease_seconds: float = Field(
+        30, ge=1, description="How long a target stays with a worker that died before another takes over."
+    )
+    max_body_bytes: int = Field(8_388_608, ge=1024, description="Largest request body accepted.")
+    max_bundle_entries: int = Field(5_000, ge=1, description="Most entries of one batch or transaction.")
+    page_size: int = Field(50, ge=1, le=1000, description="Search results per page when `_count` is not given.")
+    max_page_size: int = Field(1_000, ge=1, description="Largest `_count`; a larger one is lowered to this.")
+    search_handling: Literal["lenient", "strict"] = Field(
+        "lenient", description="Unknown search parameters: reported and ignored, or refused."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line shown.")
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        if not value.startswith(("sqlite+aiosqlite:///", "postgresql+asyncpg://")):
+            raise ValueError("must start with sqlite+aiosqlite:/// or postgresql+asyncpg://")
+        return value
+
+    @field_validator("sync_targets")
+    @classmethod
+    def _readable(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError("is not a readable file")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value.rstrip("/")
+
+
+def load_settings() -> Settings:
+    """The settings of the environment. Raises WrongSettings naming every wrong or unknown one."""
+    problems = _unknown()
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        problems += [f"{_variable(str(e['loc'][0]))}: {_sentence(e['msg'])}" for e in error.errors()]
+        raise WrongSettings("\n".join(problems)) from None
+    if not settings.trusted_network and not _is_loopback(settings.host):
+        problems.append(
+            f"HOST: {settings.host} can be reached by others and authentication is off; "
+            "use a loopback address, or set DERMATOME_TRUSTED_NETWORK=true if everyone who can reach it may read "
+            "and write everything"
+        )
+    if problems:
+        raise WrongSettings("\n".join(problems))
+    return settings
+
+
+def documented() -> list[tuple[str, str, str]]:
+    """Every setting as (variable, default, description), for the README and its test."""
+    return [
+        (_variable(name), "" if field.default is None else str(field.default), field.description or "")
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def _variable(name: str) -> str:
+    alias = Settings.model_fields[name].validation_alias if name in Settings.model_fields else name
+    return str(alias) if alias else f"{PREFIX}{name.upper()}"
+
+
+def _unknown() -> list[str]:
+    known = [variable for variable, _, _ in documented()]
+    given = [name for name in os.environ if name.startswith(PREFIX) and not name.startswith(f"{PREFIX}TEST_")]
+    return [f"{name}: no such setting{_nearest(name, known)}" for name in sorted(given) if name not in known]
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _sentence(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

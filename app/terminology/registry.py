@@ -1,0 +1,137 @@
+"""All code systems and value sets known here, found by canonical URL and expanded when first asked for."""
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from app.profiles import json_files, r4
+from app.terminology.expansion import Answer, CodeSystem, ValueSet, expand, read_code_system
+
+# Systems defined by a grammar instead of a list (BCP 13, BCP 47, ISO 4217): what a code must look like.
+_GRAMMARS = {
+    "urn:ietf:bcp:13": re.compile(
+        r"[A-Za-z0-9!#$&^_.+-]{1,127}(/[A-Za-z0-9!#$&^_.+-]{1,127})?(\s*;.{1,200})?", re.ASCII
+    ),
+    "urn:ietf:bcp:47": re.compile(r"([a-z]{2,3}|[ix])([-_][A-Za-z0-9]{1,8}){0,8}", re.ASCII | re.IGNORECASE),
+    "urn:iso:std:iso:4217": re.compile(r"[A-Z]{3}", re.ASCII),
+}
+_MAX_DEPTH = 20
+
+
+class Terminology:
+    """Answers whether a code exists and whether a value set holds it."""
+
+    def __init__(
+        self,
+        code_systems: Mapping[str, Mapping[str, Any]],
+        value_sets: Mapping[str, Mapping[str, Any]],
+        resources: Iterable[Mapping[str, Any]] = (),
+    ) -> None:
+        """code_systems, value_sets: in the short form of definitions.json.gz; resources: CodeSystems and ValueSets."""
+        self._compact = code_systems
+        self._composes: dict[str, Mapping[str, Any]] = dict(value_sets)
+        self._systems: dict[str, CodeSystem | None] = {}
+        self._value_sets: dict[str, ValueSet] = {}
+        self._own: set[str] = set()
+        for resource in resources:
+            self._add(resource)
+
+    def _add(self, resource: Mapping[str, Any]) -> None:
+        url = resource.get("url")
+        if not isinstance(url, str):
+            return
+        if resource["resourceType"] == "CodeSystem" and resource.get("content") != "supplement":
+            self._systems[url] = read_code_system(resource)
+        elif resource["resourceType"] == "ValueSet":
+            self._composes[url] = resource.get("compose") or _listed(resource.get("expansion", {}))
+            self._own.add(url)
+
+    def code_system(self, url: str) -> CodeSystem | None:
+        if url not in self._systems:
+            found = self._compact.get(url)
+            if found is None:
+                return None
+            is_complete = found["content"] == "complete"
+            ignores_case = found.get("case") is False
+            self._systems[url] = CodeSystem(url, found["codes"], found.get("parents", {}), is_complete, ignores_case)
+        return self._systems[url]
+
+    def value_set(self, url: str, _depth: int = 0) -> ValueSet | None:
+        """The expanded value set of a canonical URL, with or without |version; None if it is not known."""
+        url = url.partition("|")[0]
+        if url not in self._value_sets:
+            if url not in self._composes or _depth > _MAX_DEPTH:
+                return None
+            self._value_sets[url] = expand(
+                url, self._composes[url], self.code_system, lambda other: self.value_set(other, _depth + 1)
+            )
+        return self._value_sets[url]
+
+    def codes(self, value_set: str) -> list[str]:
+        """The codes of a value set, for telling; none if not all of them are known."""
+        found = self.value_set(value_set)
+        if found is None or found.is_open or found.open_systems:
+            return []
+        return sorted({code for codes in found.codes.values() for code in codes})
+
+    def is_value_set(self, url: str) -> bool:
+        """Whether a URL names a value set and no code system: a common mistake in Coding.system."""
+        return url in self._composes and self.code_system(url) is None
+
+    def has_code(self, system: str, code: str) -> Answer:
+        """Whether a code system has a code. Only complete systems can say no."""
+        grammar = _GRAMMARS.get(system)
+        if grammar:
+            return Answer.VALID if grammar.fullmatch(code[:1000]) else Answer.INVALID
+        known = self.code_system(system)
+        if known is None:
+            return Answer.UNCHECKED
+        if known.find(code) is not None:
+            return Answer.VALID
+        return Answer.INVALID if known.is_complete else Answer.UNCHECKED
+
+    def display(self, system: str, code: str) -> str | None:
+        """The display a known code system gives a code."""
+        known = self.code_system(system)
+        found = known.find(code) if known else None
+        return known.codes[found] if known and found is not None else None
+
+    def contains(self, value_set: str, system: str | None, code: str) -> Answer:
+        """Whether a value set holds a code. system None: any of its systems, as for an element of type code."""
+        found = self.value_set(value_set)
+        if found is None:
+            return Answer.UNCHECKED
+        answer = found.contains_code(code) if system is None else found.contains(system, self._written(system, code))
+        if answer is not Answer.UNCHECKED:
+            return answer
+        asked = found.open_systems if system is None else {system} & found.open_systems
+        if asked and not found.is_open and all(each in _GRAMMARS for each in asked):
+            return Answer.VALID if any(_GRAMMARS[each].fullmatch(code[:1000]) for each in asked) else Answer.INVALID
+        return answer
+
+    def _written(self, system: str, code: str) -> str:
+        known = self.code_system(system)
+        return (known.find(code) if known and known.ignores_case else None) or code
+
+
+def _listed(expansion: Mapping[str, Any]) -> dict[str, Any]:
+    """The compose that a stored expansion amounts to."""
+    systems: dict[str, list[str]] = {}
+    for entry in expansion.get("contains", ()):
+        if "system" in entry and "code" in entry:
+            systems.setdefault(entry["system"], []).append(entry["code"])
+    return {"include": [{"system": system, "concept": codes} for system, codes in systems.items()]}
+
+
+def load_terminology(resources: Iterable[Mapping[str, Any]] = ()) -> Terminology:
+    """Base R4, our own content, and further CodeSystem and ValueSet resources."""
+    own = [each for each in json_files("terminology").values() if each["resourceType"] in ("CodeSystem", "ValueSet")]
+    base = r4()
+    return Terminology(base["code_systems"], base["value_sets"], [*own, *resources])
+
+
+@cache
+def base_terminology() -> Terminology:
+    """Base R4 and our own content."""
+    return load_terminology()

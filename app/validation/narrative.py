@@ -1,0 +1,109 @@
+"""Whether narrative is safe, well-formed XHTML with content (R4 section 2.4.0.1: txt-1, txt-2)."""
+
+from collections.abc import Iterator
+from xml.parsers import expat
+
+XHTML = "http://www.w3.org/1999/xhtml"
+_ELEMENTS = """
+    p br div h1 h2 h3 h4 h5 h6 a span b em i strong small big tt dfn q var abbr acronym cite blockquote hr
+    address bdo kbd sub sup ul ol li dl dt dd pre table caption colgroup col thead tr tfoot tbody th td code
+    samp img map area
+"""
+_ATTRIBUTES = """
+    title style class ID id idref lang xml:lang xml:space dir accesskey tabindex span width align valign char
+    charoff abbr axis headers scope rowspan colspan
+"""
+_ALLOWED_ELEMENTS = frozenset(_ELEMENTS.split())
+_ALLOWED_ATTRIBUTES = frozenset(_ATTRIBUTES.split())
+_ATTRIBUTES_OF = {
+    "a": ["href", "name", "charset", "type", "hreflang", "rel", "rev", "shape", "coords"],
+    "img": ["src", "alt", "border", "longdesc", "height", "usemap", "ismap"],
+    "map": ["name"],
+    "area": ["shape", "coords", "href", "nohref", "alt"],
+    "table": ["summary", "border", "frame", "rules", "cellspacing", "cellpadding"],
+    "blockquote": ["cite"],
+    "q": ["cite"],
+    "td": ["nowrap"],
+    "th": ["nowrap"],
+    "pre": ["space"],
+}
+_LINKS = frozenset({"href", "src", "cite", "longdesc"})
+_UNSAFE = ("javascript:", "vbscript:", "data:text/html")
+
+
+class _Stop(Exception):
+    pass
+
+
+def narrative_flaws(text: str) -> Iterator[tuple[str, str]]:
+    """What is wrong with a div, as (rule, sentence); nothing if it is fine."""
+    reader = _Reader()
+    try:
+        reader.read(text)
+    except _Stop as stop:
+        yield "txt-1", str(stop)
+        return
+    except (expat.ExpatError, ValueError):
+        yield "txt-1", "The narrative is not well-formed XHTML"
+        return
+    for flaw in dict.fromkeys(reader.flaws):
+        yield "txt-1", flaw
+    if not reader.has_content:
+        yield "txt-2", "The narrative must have content other than spaces"
+
+
+class _Reader:
+    """Follows the parser's events. No document type and so no entity of its own is accepted."""
+
+    def __init__(self) -> None:
+        self.flaws: list[str] = []
+        self.has_content = False
+        self.depth = 0
+
+    def read(self, text: str) -> None:
+        parser = expat.ParserCreate()
+        parser.StartElementHandler = self.start
+        parser.EndElementHandler = self.end
+        parser.CharacterDataHandler = self.characters
+        parser.StartDoctypeDeclHandler = self.refuse
+        parser.EntityDeclHandler = self.refuse
+        parser.ProcessingInstructionHandler = self.refuse
+        parser.Parse(text, True)
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        self.depth += 1
+        if self.depth > 200:
+            raise _Stop("The narrative is nested too deeply")
+        if self.depth == 1:
+            self.check_root(name, attributes)
+        elif name not in _ALLOWED_ELEMENTS:
+            self.flaws.append("The narrative may hold only basic XHTML elements")
+        if name == "img":
+            self.has_content = True
+        allowed = _ATTRIBUTES_OF.get(name, ())
+        for attribute, value in attributes.items():
+            self.check_attribute(attribute, value, allowed)
+
+    def check_root(self, name: str, attributes: dict[str, str]) -> None:
+        if name != "div":
+            self.flaws.append("The narrative must be one div element")
+        if attributes.get("xmlns") != XHTML:
+            self.flaws.append(f"The div must be in the namespace {XHTML}")
+
+    def check_attribute(self, name: str, value: str, allowed: object) -> None:
+        if name.startswith("xmlns"):
+            return
+        if name not in _ALLOWED_ATTRIBUTES and name not in allowed:  # type: ignore[operator]
+            self.flaws.append("The narrative may hold only basic XHTML attributes, and no event handler")
+        elif name in _LINKS and "".join(value.split()).lower().startswith(_UNSAFE):
+            self.flaws.append("The narrative must not hold links that run code")
+
+    def end(self, name: str) -> None:
+        self.depth -= 1
+
+    def characters(self, text: str) -> None:
+        if not self.has_content and text.strip():
+            self.has_content = True
+
+    def refuse(self, *_: object) -> None:
+        raise _Stop("The narrative must not declare a document type, entities or processing instructions")

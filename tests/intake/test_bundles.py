@@ -1,0 +1,142 @@
+"""Batches and transactions, on both databases."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from tests.answers import count, expressions, issues
+from tests.builders import MEDICAL_RECORD, Json, bundle, entry, observation, patient
+
+URN = "urn:uuid:6f2a1d3e-9c47-4b8a-a1f0-2d4e6c8b0a17"
+OTHER_URN = "urn:uuid:7f2a1d3e-9c47-4b8a-a1f0-2d4e6c8b0a17"
+CONDITION = f"identifier={MEDICAL_RECORD}|MRN-7"
+
+
+async def test_links_between_entries_become_literal_references(client: httpx.AsyncClient) -> None:
+    about = {"url": "https://example.org/about", "valueReference": {"reference": URN}}
+    linked = observation(URN, extension=[about], note=[{"text": f"not a link: {URN}"}])
+
+    answer = await client.post("/fhir", json=bundle(entry(linked), entry(patient(), full_url=URN)))
+
+    places = [e["response"]["location"].partition("/fhir/")[2] for e in answer.json()["entry"]]
+    stored = (await client.get(f"/fhir/{places[0]}")).json()
+    new = places[1].partition("/_history")[0]
+    assert answer.json()["type"] == "transaction-response"
+    assert stored["subject"]["reference"] == stored["extension"][0]["valueReference"]["reference"] == new
+    assert stored["note"][0]["text"] == f"not a link: {URN}"
+
+
+async def test_conditional_creates_and_references_meet_the_existing_resource(client: httpx.AsyncClient) -> None:
+    existing = (await client.post("/fhir/Patient", json=patient("MRN-7"))).json()["id"]
+
+    answer = await client.post(
+        "/fhir",
+        json=bundle(
+            entry(patient("MRN-7"), full_url=URN, ifNoneExist=CONDITION),
+            entry(observation(URN)),
+            entry(observation(f"Patient?{CONDITION}")),
+        ),
+    )
+
+    assert [e["response"]["status"] for e in answer.json()["entry"]] == ["200", "201", "201"]
+    assert await count(client, "Patient") == 1
+    assert await count(client, "Observation", patient=existing) == 2
+
+
+async def test_parallel_transactions_on_one_condition_agree(client: httpx.AsyncClient) -> None:
+    asked = bundle(entry(patient("MRN-7"), full_url=URN, ifNoneExist=CONDITION), entry(observation(URN)))
+
+    answers = await asyncio.gather(*(client.post("/fhir", json=asked) for _ in range(12)))
+
+    assert [a.status_code for a in answers] == [200] * 12
+    assert await count(client, "Patient") == 1
+    the_one = (await client.get("/fhir/Patient")).json()["entry"][0]["resource"]["id"]
+    assert await count(client, "Observation", patient=the_one) == 12
+
+
+async def test_a_transaction_with_its_57th_entry_wrong_keeps_nothing(client: httpx.AsyncClient) -> None:
+    entries = [entry(observation()) for _ in range(80)]
+    entries[56] = entry({"resourceType": "Observation", "status": "final"})
+
+    answer = await client.post("/fhir", json=bundle(*entries))
+
+    assert answer.status_code == 400
+    assert expressions(answer) == ["Bundle.entry[56].resource.code"]
+    assert await count(client, "Observation") == 0
+
+
+async def test_a_batch_keeps_the_good_entries_and_says_what_is_wrong_with_the_others(
+    client: httpx.AsyncClient,
+) -> None:
+    answer = await client.post(
+        "/fhir",
+        json=bundle(
+            entry(patient()),
+            entry({"resourceType": "Observation", "status": "final"}),
+            entry(None, method="DELETE", url="Patient/never"),
+            entry(None, method="PATCH", url="Patient/1"),
+            entry(observation(), url="Patient"),
+            kind="batch",
+        ),
+    )
+
+    entries = answer.json()["entry"]
+    assert [e["response"]["status"] for e in entries] == ["201", "400", "204", "405", "400"]
+    assert entries[1]["response"]["outcome"]["issue"][0]["expression"] == ["Bundle.entry[1].resource.code"]
+    assert await count(client, "Patient") == 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "where"),
+    [
+        ({"resourceType": "Bundle", "type": "collection"}, "Bundle.type"),
+        ({"resourceType": "Bundle"}, "Bundle.type"),
+        (bundle({"resource": patient()}), "Bundle.entry[0].request"),
+        (bundle(entry(patient(), method="PUT", url="Patient")), "Bundle.entry[0].request.url"),
+        (bundle(entry(patient(), url="Nope")), "Bundle.entry[0].request.url"),
+        (bundle(entry(None, url="Patient")), "Bundle.entry[0].resource"),
+        (bundle(entry(patient(), ifNoneMatch="*")), "Bundle.entry[0].request.ifNoneMatch"),
+        (bundle(entry(patient(id="a"), method="PUT", url="Patient/b")), "Bundle.entry[0].resource.id"),
+        (bundle(entry(observation(URN))), "Bundle.entry[0].resource"),
+        (
+            bundle(*(entry(patient(id="a"), method="PUT", url="Patient/a") for _ in range(2))),
+            "Bundle.entry[1]",
+        ),
+        ({"resourceType": "Bundle", "type": "transaction", "entry": "x"}, "Bundle.entry"),
+    ],
+)
+async def test_a_wrong_transaction_is_refused_with_the_place(client: httpx.AsyncClient, sent: Json, where: str) -> None:
+    answer = await client.post("/fhir", json=sent)
+
+    assert 400 <= answer.status_code < 500
+    assert where in expressions(answer)
+    assert await count(client, "Patient") == 0
+
+
+async def test_two_creates_on_one_condition_in_one_transaction_are_refused(client: httpx.AsyncClient) -> None:
+    asked = bundle(*(entry(patient("MRN-7"), full_url=u, ifNoneExist=CONDITION) for u in (URN, OTHER_URN)))
+
+    answer = await client.post("/fhir", json=asked)
+
+    assert answer.status_code == 400
+    assert issues(answer)[0]["code"] == "duplicate"
+    assert await count(client, "Patient") == 0
+
+
+@pytest.mark.parametrize("kind", ["transaction", "batch"])
+async def test_a_bundle_sent_again_with_its_key_is_answered_again_and_done_once(
+    client: httpx.AsyncClient, kind: str
+) -> None:
+    asked = bundle(entry(patient("MRN-1")), entry(observation()), kind=kind)
+
+    answers = [await client.post("/fhir", json=asked, headers={"Idempotency-Key": "k"}) for _ in range(2)]
+
+    assert answers[0].content == answers[1].content
+    assert (await count(client, "Patient"), await count(client, "Observation")) == (1, 1)
+
+
+async def test_an_empty_transaction_does_nothing(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/fhir", json=bundle())
+
+    assert answer.json() == {"resourceType": "Bundle", "type": "transaction-response"}

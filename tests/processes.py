@@ -1,0 +1,84 @@
+"""Real processes of the service: started, killed, started again."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import httpx
+
+ROOT = Path(__file__).parent.parent
+# Generous: a loaded machine starts slowly, and a test that waits for less would fail for no fault.
+START_SECONDS = 60
+
+
+def free_port() -> int:
+    """A port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Process:
+    """One `dermatome` process. Killed at the end of the block, whatever happened in it."""
+
+    def __init__(self, command: str, settings: Mapping[str, str], *, log: Path) -> None:
+        self._command = command
+        self._settings = dict(settings)
+        self._log = log
+        self.base = f"http://127.0.0.1:{settings.get('PORT', '')}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start, and unless told otherwise wait until it is ready."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("DERMATOME_")}
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "app", self._command],
+                cwd=ROOT,
+                env={**kept, "DERMATOME_LOG_LEVEL": "warning", **self._settings},
+                stdout=log,
+                stderr=log,
+            )
+        if wait and self._command == "serve":
+            self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        """Until /health/ready answers 200; fails with the log if the process ends or takes too long."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            assert self._process is not None
+            assert self._process.poll() is None, self._log.read_text()[-3000:]
+            try:
+                if httpx.get(f"{self.base}/health/ready", timeout=5).status_code == 200:
+                    return
+            except httpx.HTTPError:
+                time.sleep(0.05)
+        raise AssertionError(f"not ready in {START_SECONDS} s:\n{self._log.read_text()[-3000:]}")
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM, and wait; answers the exit code."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(30)
+
+    def __enter__(self) -> "Process":
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()

@@ -1,0 +1,308 @@
+"""The clinic API, end to end, on both databases."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.answers import count, expressions, issues
+from tests.builders import patient
+
+CASES = json.loads((Path(__file__).parents[2] / "examples" / "cases.json").read_text("utf-8"))["cases"]
+SOMEBODY = {"system": "urn:oid:1.2.3", "value": "MRN-7"}
+DN4_KEYS = list(CASES[0]["dn4"])
+Json = dict[str, Any]
+
+
+def assessment(**changes: Any) -> Json:
+    answers = {key: bool(answer) for key, answer in CASES[0]["dn4"].items()}
+    return {
+        "patient": SOMEBODY,
+        "instrument": "dn4",
+        "taken_at": "2026-05-01T09:30:00+02:00",
+        "answers": answers,
+        "body_site": "56459004",
+        "laterality": "bilateral",
+        **changes,
+    }
+
+
+def diagnosis(**changes: Any) -> Json:
+    expected = CASES[0]["expected"]
+    evidence = CASES[0]["neupsig_inputs"]
+    return {"patient": SOMEBODY, "code": expected["diagnosis"]["primary"], "evidence": evidence, **changes}
+
+
+def plan(**changes: Any) -> Json:
+    drug = {
+        "drug": "Duloxetine",
+        "route": "oral",
+        "daily_dose_mg": 60,
+        "titration": [{"daily_dose_mg": 30, "days": 7}],
+    }
+    return {
+        "patient": SOMEBODY,
+        "review_on": "2026-06-01",
+        "goals": [{"measure": "nrs", "reduction_percent": 30, "due": "2026-06-01"}],
+        "activities": [
+            drug,
+            {"drug": "lidocaine 5 % patch", "route": "topical", "site": {"text": "left T6"}},
+            {"therapy": "physical-therapy"},
+            {"therapy": "cbt"},
+            {"therapy": "spinal-cord-stimulation"},
+        ],
+        **changes,
+    }
+
+
+RECORDS = {"assessments": assessment, "diagnoses": diagnosis, "treatment-plans": plan}
+KIND = pytest.mark.parametrize("kind", RECORDS)
+
+
+async def record(client: httpx.AsyncClient, kind: str, **changes: Any) -> Json:
+    answer = await client.post(f"/pain/{kind}", json=RECORDS[kind](**changes))
+    assert answer.status_code == 201, answer.text
+    told: Json = answer.json()
+    return told
+
+
+async def resources(client: httpx.AsyncClient, references: list[str]) -> list[Json]:
+    return [(await client.get(f"/fhir/{reference}")).json() for reference in references]
+
+
+@KIND
+async def test_a_record_comes_back_as_it_was_sent(client: httpx.AsyncClient, kind: str) -> None:
+    made = await record(client, kind)
+    sent = RECORDS[kind]()
+
+    view = (await client.get(f"/pain/{kind}/{made['id']}")).json()
+
+    again = await client.post(f"/pain/{kind}", json={key: view[key] for key in sent})
+    second = (await client.get(f"/pain/{kind}/{again.json()['id']}")).json()
+    assert view["patient"].startswith("Patient/")
+    assert {key: second[key] for key in sent} == {key: view[key] for key in sent}
+    assert await count(client, "Patient") == 1
+
+
+@KIND
+async def test_everything_a_record_makes_is_valid_and_refers_to_what_is_there(
+    client: httpx.AsyncClient, kind: str
+) -> None:
+    made = await record(client, kind)
+
+    for resource in await resources(client, made["resources"]):
+        checked = issues(await client.post("/fhir/$validate", json=resource))
+        assert [issue for issue in checked if issue["severity"] == "error"] == []
+        assert resource["resourceType"] == "Patient" or resource["meta"]["profile"]
+        assert "urn:uuid" not in json.dumps(resource)
+
+
+@KIND
+async def test_a_dry_run_shows_the_bundle_and_stores_nothing(client: httpx.AsyncClient, kind: str) -> None:
+    shown = await client.post(f"/pain/{kind}?dry_run=true", json=RECORDS[kind]())
+
+    assert shown.status_code == 200
+    assert (await client.get("/fhir/Patient?_count=0")).json()["total"] == 0
+    done = await client.post("/fhir", json=shown.json())
+    assert done.status_code == 200, done.text
+    assert await count(client, "Patient") == 1
+
+
+@KIND
+async def test_a_withdrawn_record_is_entered_in_error_and_its_history_kept(
+    client: httpx.AsyncClient, kind: str
+) -> None:
+    made = await record(client, kind)
+    own = [reference for reference in made["resources"] if not reference.startswith("Patient/")]
+
+    withdrawn = await client.delete(f"/pain/{kind}/{made['id']}")
+    gone = await client.get(f"/pain/{kind}/{made['id']}")
+
+    assert (withdrawn.status_code, gone.status_code) == (204, 410)
+    for reference, resource in zip(own, await resources(client, own), strict=True):
+        assert "entered-in-error" in json.dumps(resource)
+        history = (await client.get(f"/fhir/{reference}/_history")).json()
+        assert history["total"] == 2
+    assert (await client.delete(f"/pain/{kind}/{made['id']}")).status_code == 410
+
+
+@KIND
+async def test_an_amendment_makes_new_versions_of_the_same_resources(client: httpx.AsyncClient, kind: str) -> None:
+    changes: dict[str, Json] = {
+        "assessments": {"answers": {**assessment()["answers"], "burning": False}},
+        "diagnoses": {"evidence": {**diagnosis()["evidence"], "confirmatory_test": "negative"}},
+        "treatment-plans": {"activities": [*plan()["activities"][1:], {"therapy": "acupuncture"}]},
+    }
+    made = await record(client, kind)
+
+    amended = await client.put(f"/pain/{kind}/{made['id']}", json=RECORDS[kind](**changes[kind]))
+
+    view = (await client.get(f"/pain/{kind}/{made['id']}")).json()
+    changed = changes[kind].keys()
+    assert amended.status_code == 200, amended.text
+    assert amended.json()["id"] == made["id"]
+    assert {key: view[key] for key in changed} == changes[kind]
+    assert view.get("grade", "probable") == "probable"
+    assert amended.headers["etag"] == 'W/"2"'
+
+
+@KIND
+async def test_a_stale_amendment_is_refused(client: httpx.AsyncClient, kind: str) -> None:
+    made = await record(client, kind)
+
+    stale = await client.put(f"/pain/{kind}/{made['id']}", json=RECORDS[kind](), headers={"If-Match": 'W/"9"'})
+
+    assert stale.status_code == 412
+
+
+@KIND
+async def test_a_record_sent_again_with_its_key_is_kept_once(client: httpx.AsyncClient, kind: str) -> None:
+    answers = [
+        await client.post(f"/pain/{kind}", json=RECORDS[kind](), headers={"Idempotency-Key": "k"}) for _ in range(2)
+    ]
+
+    assert answers[0].content == answers[1].content
+    assert await count(client, "Patient") == 1
+
+
+async def test_dn4_yields_response_items_and_scores_that_point_at_each_other(client: httpx.AsyncClient) -> None:
+    made = await record(client, "assessments")
+
+    found = await resources(client, made["resources"])
+    observations = [one for one in found if one["resourceType"] == "Observation"]
+    totals = [one for one in observations if "hasMember" in one]
+    assert made["scores"] == {
+        "dn4-interview": {"value": 4, "cutoff": 3, "positive": True},
+        "dn4": {"value": 6, "cutoff": 4, "positive": True},
+    }
+    assert [one["resourceType"] for one in found[:2]] == ["Patient", "QuestionnaireResponse"]
+    assert len(observations) == 12
+    assert sorted(len(one["hasMember"]) for one in totals) == [7, 10]
+    for one in observations:
+        assert one["derivedFrom"] == [{"reference": f"QuestionnaireResponse/{made['id']}"}]
+        assert one["category"]
+        assert one["bodySite"]["coding"][0]["code"] == "56459004"
+        assert one["bodySite"]["extension"]
+    for one in totals:
+        assert one["interpretation"]
+        assert one["method"]
+
+
+async def test_an_unanswered_item_gives_a_missing_score_never_a_zero(client: httpx.AsyncClient) -> None:
+    answers = {key: True for key in DN4_KEYS if key != "brush_evoked"}
+
+    made = await record(client, "assessments", answers={**answers, "brush_evoked": None})
+
+    found = await resources(client, made["resources"])
+    absent = [one for one in found if "dataAbsentReason" in one]
+    assert made["scores"]["dn4"] == {"value": None, "cutoff": 4, "positive": None}
+    assert made["scores"]["dn4-interview"]["value"] == 7
+    assert len(absent) == 1
+    assert not any(key.startswith("value") for key in absent[0])
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+async def test_the_worked_cases_score_and_grade_as_published(client: httpx.AsyncClient, case: Json) -> None:
+    expected = case["expected"]
+    answers = {key: bool(answer) for key, answer in case["dn4"].items()}
+
+    scored = await record(client, "assessments", answers=answers)
+    graded = await record(client, "diagnoses", evidence=case["neupsig_inputs"], code=expected["diagnosis"]["primary"])
+
+    assert scored["scores"]["dn4"]["value"] == expected["dn4_total"]
+    assert scored["scores"]["dn4"]["positive"] is expected["dn4_positive"]
+    assert scored["scores"]["dn4-interview"]["value"] == expected["dn4_interview_score"]
+    assert scored["scores"]["dn4-interview"]["positive"] is expected["dn4_interview_positive"]
+    assert graded["grade"] == expected["neupsig_grade"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "where"),
+    [
+        ("assessments", {"instrument": "dn5"}, "instrument"),
+        ("assessments", {"answers": {}}, "answers"),
+        ("assessments", {"answers": dict.fromkeys(DN4_KEYS)}, "answers"),
+        ("assessments", {"answers": {"burnin": True}}, "answers.burnin"),
+        ("assessments", {"answers": {"burning": 1}}, "answers.burning"),
+        ("assessments", {"instrument": "nrs", "answers": {"current": 11}}, "answers.current"),
+        ("assessments", {"instrument": "nrs", "answers": {"current": -1}}, "answers.current"),
+        ("assessments", {"instrument": "nrs", "answers": {"current": 6.5}}, "answers.current"),
+        ("assessments", {"taken_at": "2126-01-01T00:00:00Z"}, "taken_at"),
+        ("assessments", {"taken_at": "2026-05-01T09:30:00"}, "taken_at"),
+        ("assessments", {"taken_at": "yesterday"}, "taken_at"),
+        ("assessments", {"laterality": "up"}, "laterality"),
+        ("assessments", {"patient": "Patient/nobody"}, "patient"),
+        ("assessments", {"patient": {"system": "", "value": "x"}}, "patient.system"),
+        ("assessments", {"mood": "good"}, "mood"),
+        (
+            "diagnoses",
+            {"evidence": {**CASES[10]["neupsig_inputs"], "confirmatory_test": "negative"}, "grade": "definite"},
+            "grade",
+        ),
+        ("diagnoses", {"evidence": {"confirmatory_test": "positive"}}, "evidence.history_relevant_lesion_or_disease"),
+        ("diagnoses", {"distribution": "sock"}, "distribution"),
+        ("treatment-plans", {"activities": []}, "activities"),
+        ("treatment-plans", {"activities": [{"therapy": "cbt"}, {}]}, "activities[1]"),
+        (
+            "treatment-plans",
+            {"activities": [{"drug": "duloxetine", "daily_dose_mg": -1}]},
+            "activities[0].daily_dose_mg",
+        ),
+        ("treatment-plans", {"diagnosis": "Condition/none"}, "diagnosis"),
+        ("treatment-plans", {"context": {"shoe_size": 44}}, "context.shoe_size"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+async def test_wrong_content_is_refused_with_the_place_and_nothing_is_kept(
+    client: httpx.AsyncClient, kind: str, changes: Json, where: str
+) -> None:
+    answer = await client.post(f"/pain/{kind}", json=RECORDS[kind](**changes))
+
+    assert answer.status_code == 422, answer.text
+    assert where in expressions(answer)
+    assert await count(client, "Patient") == 0
+
+
+async def test_every_problem_is_told_at_once(client: httpx.AsyncClient) -> None:
+    wrong = assessment(taken_at="2126-01-01T00:00:00Z", answers={"burning": 7, "x": True}, laterality="up")
+
+    answer = await client.post("/pain/assessments", json=wrong)
+
+    assert set(expressions(answer)) == {"taken_at", "answers.burning", "answers.x", "laterality"}
+
+
+async def test_a_patient_is_found_by_identifier_or_made_once(client: httpx.AsyncClient) -> None:
+    odd = {"system": "urn:oid:1.2.3", "value": "a|b,c$d\\e"}
+    known = await client.post("/fhir/Patient", json=patient("MRN-7"))
+
+    await record(client, "assessments")
+    await record(client, "assessments", patient=odd)
+    await record(client, "diagnoses", patient=odd)
+    await record(client, "diagnoses", patient=f"Patient/{known.json()['id']}")
+
+    assert await count(client, "Patient") == 2
+    assert await count(client, "Condition", patient=known.json()["id"]) == 1
+
+
+async def test_what_is_not_in_our_lists_is_kept_as_text_and_said_so(client: httpx.AsyncClient) -> None:
+    activities = [{"drug": "Nonesuchin"}, {"drug": "duloxetine", "daily_dose_mg": 37.5}]
+
+    made = await record(client, "treatment-plans", activities=activities)
+
+    view = (await client.get(f"/pain/treatment-plans/{made['id']}")).json()
+    assert any("activities[0].drug" in note for note in made["notes"])
+    assert view["activities"] == activities
+    assert made["rules_checked"] == []
+
+
+async def test_an_unknown_kind_or_record_is_not_found(client: httpx.AsyncClient) -> None:
+    answers = [
+        await client.get("/pain/assessments/none"),
+        await client.delete("/pain/diagnoses/none"),
+        await client.post("/pain/moods", json={}),
+    ]
+
+    assert [a.status_code for a in answers] == [404, 404, 404]
+    assert all(issues(a) for a in answers)

@@ -1,0 +1,81 @@
+"""Settings: read in one place, listed in the README, wrong ones named."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from app.settings import WrongSettings, documented, load_settings
+from app.sync.targets import load_targets
+
+README = Path(__file__).parent.parent / "README.md"
+TYPES = frozenset({"Patient", "Observation"})
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, _, _ in documented():
+        monkeypatch.delenv(variable, raising=False)
+
+
+def test_every_setting_is_in_the_readme_with_its_default() -> None:
+    rows = re.findall(r"^\| `([A-Z_]+)` \| `?([^|`]*)`? \|", README.read_text("utf-8"), re.MULTILINE)
+
+    assert {name: default.strip() for name, default in rows} == {name: default for name, default, _ in documented()}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("PORT", "abc", "PORT"),
+        ("PORT", "70000", "PORT"),
+        ("HOST", "0.0.0.0", "HOST"),
+        ("DERMATOME_AUTH", "smart", "DERMATOME_AUTH"),
+        ("DERMATOME_DATABASE_URL", "mysql://x", "DERMATOME_DATABASE_URL"),
+        ("DERMATOME_SYNC_TARGETS", "/nowhere.toml", "DERMATOME_SYNC_TARGETS"),
+        ("DERMATOME_PUBLIC_URL", "example.org", "DERMATOME_PUBLIC_URL"),
+        ("DERMATOME_PAGESIZE", "3", "did you mean DERMATOME_PAGE_SIZE"),
+    ],
+)
+def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str) -> None:
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(WrongSettings) as wrong:
+        load_settings()
+
+    assert told in str(wrong.value)
+
+
+def test_an_open_address_is_taken_where_the_network_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOST", "0.0.0.0")
+    monkeypatch.setenv("DERMATOME_TRUSTED_NETWORK", "true")
+
+    assert load_settings().host == "0.0.0.0"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[[target]]", "name"),
+        ('[[target]]\nname="a"\nbase_url="ftp://x"', "base_url"),
+        ('[[target]]\nname="a"\nbase_url="http://x/fhir"\nretries=3', "retries"),
+        ('[[target]]\nname="a"\nbase_url="http://x/fhir"\ntypes=["Nope"]', "Nope"),
+        ('[[target]]\nname="a"\nbase_url="http://x/f"\n[[target]]\nname="a"\nbase_url="http://x/f"', "two targets"),
+        ("[[targets]]", "targets"),
+        ("not toml", "TOML"),
+    ],
+)
+def test_a_wrong_target_is_named(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "targets.toml"
+    file.write_text(text)
+
+    with pytest.raises(WrongSettings) as wrong:
+        load_targets(file, TYPES)
+
+    assert told in str(wrong.value)
+
+
+def test_the_shipped_targets_file_is_right() -> None:
+    targets = load_targets(README.parent / "deploy" / "sync-targets.toml", TYPES | {"Condition"})
+
+    assert [target.name for target in targets] == ["partner"]
