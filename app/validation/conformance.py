@@ -112,7 +112,8 @@ class Conformance:
             report.add(
                 "required",
                 f"{overlay.path} must be given at least {_times(overlay.least)}, found {len(items)}",
-                parent.spot,
+                # As in base R4: the place is the element's own, so that a client can point at what is empty.
+                f"{parent.spot.path}.{name.removesuffix('[x]')}",
             )
         if overlay.most is not None and 0 <= overlay.most < len(items):
             report.add(

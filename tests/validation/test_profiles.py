@@ -119,7 +119,7 @@ def test_a_conforming_resource_has_no_error(profiled: Validator) -> None:
         ("status", "amended", "value", "Observation.status"),
         ("code.text", "Pain", "value", "Observation.code"),
         ("subject.reference", "Group/1", "value", "Observation.subject"),
-        ("valueQuantity", None, "required", "Observation"),
+        ("valueQuantity", None, "required", "Observation.value"),
         ("valueQuantity.value", Decimal("10.5"), "value", "Observation.value.ofType(Quantity).value"),
         ("interpretation", [{"text": "high"}], "structure", "Observation"),
         ("method.coding.0.code", "2", "code-invalid", "Observation.method"),
