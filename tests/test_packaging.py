@@ -19,18 +19,8 @@ def test_the_wheel_holds_every_file_of_the_application(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "app", tmp_path / "app", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--no-deps",
-        "--no-build-isolation",
-        "-q",
-        "-w",
-        tmp_path,
-        tmp_path,
-    ]
+    place = str(tmp_path)
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q", "-w", place, place]
     subprocess.run(command, check=True, cwd=tmp_path)
 
     wheel = zipfile.ZipFile(next(tmp_path.glob("dermatome-*.whl")))
