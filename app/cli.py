@@ -20,6 +20,7 @@ from app.sync.targets import load_targets
 from app.validation import load_validator
 
 app = typer.Typer(
+    pretty_exceptions_enable=False,
     help="Neuropathic pain as FHIR R4: mapped, validated, stored, served and synced.", no_args_is_help=True
 )
 
@@ -30,6 +31,7 @@ def serve() -> None:
     settings = _settings()
     try:
         application = create_app(settings)
+        asyncio.run(_prepare(settings))
     except WrongSettings as wrong:
         _stop(str(wrong))
     print(f"Dermatome on http://{settings.host}:{settings.port} (docs at /docs, FHIR at /fhir)", flush=True)
@@ -79,14 +81,24 @@ def openapi() -> None:
     print(json.dumps(create_app(_settings()).openapi(), indent=1))
 
 
+async def _prepare(settings: Settings) -> None:
+    """Bring the schema up to date before anything listens. Raises WrongSettings if the database cannot be used."""
+    try:
+        async with open_database(settings) as database:
+            await database.migrate()
+    except Exception as error:  # whatever a driver raises: the operator wants its sentence, not its traceback
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise WrongSettings(f"DERMATOME_DATABASE_URL: the database cannot be used: {reason}") from None
+
+
 async def _work(settings: Settings) -> None:
     configure(settings.log_level)
     try:
         targets = load_targets(settings.sync_targets, load_validator().resource_types)
+        await _prepare(settings)
     except WrongSettings as wrong:
         _stop(str(wrong))
     async with open_database(settings) as database:
-        await database.migrate()
         task = asyncio.ensure_future(make_pusher(settings, database, targets).run())
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, task.cancel)

@@ -28,8 +28,9 @@ BUSY_SECONDS = 30
 _MIGRATION_LOCK = 0x6465726D  # one advisory lock for all processes that start at once
 
 
-# SQLSTATE classes that pass: connection, rollback by the server, out of resources, operator intervention.
-_PASSING = ("08", "40", "53", "57")
+# SQLSTATE classes that are about the database, not about what was asked: connection, sign-in, no such database,
+# rollback by the server, out of resources, operator intervention.
+_NOT_OURS = ("08", "28", "3D", "40", "53", "57")
 
 
 class Unavailable(Exception):
@@ -123,7 +124,7 @@ async def _translated() -> AsyncIterator[None]:
     except (OperationalError, InterfaceError, OSError) as error:
         raise Unavailable(type(error).__name__) from error
     except DBAPIError as error:
-        if str(getattr(error.orig, "sqlstate", "")).startswith(_PASSING):
+        if str(getattr(error.orig, "sqlstate", "")).startswith(_NOT_OURS):
             raise Unavailable(type(error.orig).__name__) from error
         raise
 
