@@ -2,9 +2,8 @@
 
 import asyncio
 import json
-import signal
+import socket
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -13,15 +12,15 @@ import uvicorn
 
 from app.fhir import json as lossless
 from app.fhir.outcomes import Issue, Refused
-from app.logs import configure
-from app.main import create_app, make_pusher, open_database
+from app.main import create_app, open_database
 from app.settings import Settings, WrongSettings, load_settings
-from app.sync.targets import load_targets
 from app.validation import load_validator
+from app.worker import work
 
 app = typer.Typer(
     pretty_exceptions_enable=False,
-    help="Neuropathic pain as FHIR R4: mapped, validated, stored, served and synced.", no_args_is_help=True
+    help="Neuropathic pain as FHIR R4: mapped, validated, stored, served and synced.",
+    no_args_is_help=True,
 )
 
 
@@ -34,8 +33,7 @@ def serve() -> None:
         asyncio.run(_prepare(settings))
     except WrongSettings as wrong:
         _stop(str(wrong))
-    print(f"Dermatome on http://{settings.host}:{settings.port} (docs at /docs, FHIR at /fhir)", flush=True)
-    uvicorn.run(
+    config = uvicorn.Config(
         application,
         host=settings.host,
         port=settings.port,
@@ -43,7 +41,9 @@ def serve() -> None:
         log_level="warning",
         timeout_graceful_shutdown=20,
         server_header=False,
+        log_config=None,
     )
+    _Server(config).run()
 
 
 @app.command()
@@ -52,8 +52,11 @@ def worker() -> None:
     settings = _settings()
     if settings.sync_targets is None:
         _stop("DERMATOME_SYNC_TARGETS: not set, so there is nothing to deliver to")
-    with suppress(KeyboardInterrupt, asyncio.CancelledError):
-        asyncio.run(_work(settings))
+    try:
+        asyncio.run(_prepare(settings))
+        asyncio.run(work(settings))
+    except WrongSettings as wrong:
+        _stop(str(wrong))
 
 
 @app.command()
@@ -81,6 +84,16 @@ def openapi() -> None:
     print(json.dumps(create_app(_settings()).openapi(), indent=1))
 
 
+class _Server(uvicorn.Server):
+    """Says where it listens once it does."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            where = f"http://{self.config.host}:{self.config.port}"
+            print(f"Dermatome on {where} (docs at /docs, FHIR at /fhir)", flush=True)
+
+
 async def _prepare(settings: Settings) -> None:
     """Bring the schema up to date before anything listens. Raises WrongSettings if the database cannot be used."""
     try:
@@ -89,21 +102,6 @@ async def _prepare(settings: Settings) -> None:
     except Exception as error:  # whatever a driver raises: the operator wants its sentence, not its traceback
         reason = str(error.__cause__ or error).splitlines()[0]
         raise WrongSettings(f"DERMATOME_DATABASE_URL: the database cannot be used: {reason}") from None
-
-
-async def _work(settings: Settings) -> None:
-    configure(settings.log_level)
-    try:
-        targets = load_targets(settings.sync_targets, load_validator().resource_types)
-        await _prepare(settings)
-    except WrongSettings as wrong:
-        _stop(str(wrong))
-    async with open_database(settings) as database:
-        task = asyncio.ensure_future(make_pusher(settings, database, targets).run())
-        for name in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(name, task.cancel)
-        print(f"Dermatome worker for {', '.join(target.name for target in targets)}", flush=True)
-        await task
 
 
 def _settings() -> Settings:

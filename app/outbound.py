@@ -6,14 +6,14 @@ _TIMEOUT = httpx.Timeout(10, connect=5)
 _LIMITS = httpx.Limits(max_connections=8)
 
 
-def client(base_url: str, *, timeout: float | None = None) -> httpx.AsyncClient:
+def client(base_url: str) -> httpx.AsyncClient:
     """An HTTP client for one server; relative addresses only are to be used with it.
 
     Proxies of the environment are not used: patient data goes where the configuration says, nowhere else.
     """
     return httpx.AsyncClient(
         base_url=base_url,
-        timeout=httpx.Timeout(timeout) if timeout else _TIMEOUT,
+        timeout=_TIMEOUT,
         limits=_LIMITS,
         follow_redirects=False,
         trust_env=False,

@@ -3,13 +3,16 @@
 import difflib
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AnyHttpUrl, Field, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "DERMATOME_"
+_DATABASE = re.compile(r"sqlite\+aiosqlite:///[^:?].*|postgresql\+asyncpg://([^/@]*@)?[^/:@]*(:\d+)?/.+")
+_ADDRESS = TypeAdapter(AnyHttpUrl)
 
 
 class WrongSettings(Exception):
@@ -40,7 +43,7 @@ class Settings(BaseSettings):
         "embedded", description="Deliver inside the service, or only in `dermatome worker` processes."
     )
     sync_lease_seconds: float = Field(
-        30, ge=1, description="How long a target stays with a worker that died before another takes over."
+        30, ge=1, le=3600, description="How long a target stays with a worker that died before another takes over."
     )
     max_body_bytes: int = Field(8_388_608, ge=1024, description="Largest request body accepted.")
     max_bundle_entries: int = Field(5_000, ge=1, description="Most entries of one batch or transaction.")
@@ -54,8 +57,8 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, value: str) -> str:
-        if not value.startswith(("sqlite+aiosqlite:///", "postgresql+asyncpg://")):
-            raise ValueError("must start with sqlite+aiosqlite:/// or postgresql+asyncpg://")
+        if not _DATABASE.fullmatch(value):
+            raise ValueError("must be sqlite+aiosqlite:///FILE or postgresql+asyncpg://USER:PASSWORD@HOST/DATABASE")
         return value
 
     @field_validator("sync_targets")
@@ -68,8 +71,8 @@ class Settings(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _absolute(cls, value: str) -> str:
-        if value and not value.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
+        if value:
+            _ADDRESS.validate_python(value)
         return value.rstrip("/")
 
 

@@ -11,6 +11,7 @@ APP = Path(__file__).parent.parent / "app"
 ROWS = (
     {"__main__"},
     {"cli"},
+    {"worker"},
     {"main"},
     {"routers"},
     {"service"},

@@ -34,6 +34,11 @@ def test_every_setting_is_in_the_readme_with_its_default() -> None:
         ("DERMATOME_DATABASE_URL", "mysql://x", "DERMATOME_DATABASE_URL"),
         ("DERMATOME_SYNC_TARGETS", "/nowhere.toml", "DERMATOME_SYNC_TARGETS"),
         ("DERMATOME_PUBLIC_URL", "example.org", "DERMATOME_PUBLIC_URL"),
+        ("DERMATOME_PUBLIC_URL", "http://", "DERMATOME_PUBLIC_URL"),
+        ("DERMATOME_DATABASE_URL", "sqlite+aiosqlite:///:memory:", "DERMATOME_DATABASE_URL"),
+        ("DERMATOME_DATABASE_URL", "sqlite+aiosqlite:///", "DERMATOME_DATABASE_URL"),
+        ("DERMATOME_DATABASE_URL", "postgresql+asyncpg://u:p@h:xx/d", "DERMATOME_DATABASE_URL"),
+        ("DERMATOME_SYNC_LEASE_SECONDS", "inf", "DERMATOME_SYNC_LEASE_SECONDS"),
         ("DERMATOME_PAGESIZE", "3", "did you mean DERMATOME_PAGE_SIZE"),
     ],
 )
@@ -63,6 +68,9 @@ def test_an_open_address_is_taken_where_the_network_is_trusted(monkeypatch: pyte
         ('[[target]]\nname="a"\nbase_url="http://x/f"\n[[target]]\nname="a"\nbase_url="http://x/f"', "two targets"),
         ("[[targets]]", "targets"),
         ("not toml", "TOML"),
+        ("target = 5", "target"),
+        ('[[target]]\nname="a"\nbase_url="http://x:99999/fhir"', "base_url"),
+        ('[[target]]\nname="a"\nbase_url="http://me:secret@x/fhir"', "base_url"),
     ],
 )
 def test_a_wrong_target_is_named(tmp_path: Path, text: str, told: str) -> None:

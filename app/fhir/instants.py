@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PARTIAL = re.compile(
     r"(?P<year>\d{4})(-(?P<month>\d\d)(-(?P<day>\d\d)(T(?P<hour>\d\d):(?P<minute>\d\d)(:(?P<second>\d\d)(?P<fraction>\.\d{1,6}\d*)?)?"
-    r"(?P<zone>Z|[+-]\d\d:\d\d)?)?)?)?"
+    r"(?P<zone>Z|[+-](0\d|1[0-4]):[0-5]\d)?)?)?)?",
+    re.ASCII,
 )
 
 

@@ -63,6 +63,11 @@ def parse_object(text: bytes) -> dict[str, Any]:
     return value
 
 
+def parse_keeping_digits(text: bytes) -> Any:
+    """The JSON value of a text that was parsed before; every number is kept as it was written, for dumps."""
+    return json.loads(text, parse_float=_as_written, parse_int=_as_written)
+
+
 def dumps(value: Any) -> bytes:
     """JSON text of a value, Decimals as numbers with all their digits."""
     return _encoder.encode(value)
@@ -109,8 +114,8 @@ def _join(parts: dict[str, Any]) -> bytes:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise _Flaw(f"The name {twice[:64]!r} appears twice in one object.")
     return made
 
@@ -130,6 +135,10 @@ def _integer(text: str) -> int:
     if abs(value) > 10**MAX_DIGITS:
         raise _Flaw(f"A whole number is beyond 10^{MAX_DIGITS}.")
     return value
+
+
+def _as_written(text: str) -> msgspec.Raw:
+    return msgspec.Raw(text.encode())
 
 
 def _within_limits(text: str) -> str:

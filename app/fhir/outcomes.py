@@ -65,6 +65,14 @@ class NotSupported(Refused):
     """A verb this server does not offer there."""
 
 
+class WrongMediaType(Refused):
+    """A body of a type this server does not read."""
+
+
+class NotAcceptable(Refused):
+    """An answer of a type this server does not give."""
+
+
 def operation_outcome(issues: Iterable[Issue]) -> dict[str, Any]:
     """The OperationOutcome resource of the issues; with none, one information issue that says so."""
     return {

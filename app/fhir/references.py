@@ -1,28 +1,32 @@
-"""References inside resource text: finding them, and replacing them without touching anything else."""
+"""Links inside resources: finding them, and replacing them without touching anything else.
 
-import json
+Links are references, elements of type uri, url, oid and uuid, and href and src in narrative (R4 3.1.0.11.2); an
+Identifier.value that happens to hold the same text is a string and stays, and so does a canonical.
+"""
+
 import re
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
-# Elements of type uri, url, canonical, oid and uuid that may carry a link; Identifier.value is a string and does not.
-_LINKS = ("reference", "url", "uri", "valueUri", "valueUrl", "valueUuid", "valueOid", "valueCanonical", "fullUrl")
-_LINK = re.compile(rb'("(?:%s)"\s*:\s*)("(?:[^"\\]|\\.)*")' % "|".join(_LINKS).encode())
-_NARRATIVE = re.compile(rb'("div"\s*:\s*)("(?:[^"\\]|\\.)*")')
-_ATTRIBUTE = re.compile(r"""\b((?:href|src)\s*=\s*)(["'])(.*?)\2""")
-_ID = re.compile("[A-Za-z0-9.-]{1,64}")
-_CONDITIONAL = re.compile(r"[A-Z][A-Za-z]+\?.")
+from app.fhir import json as lossless
+from app.profiles import r4
 
 Replace = Callable[[str], str]
 
+_LINK_TYPES = {"uri", "url", "oid", "uuid"}
+_TEXT_TYPES = {"string", "markdown", "code", "id", "canonical", "base64Binary"}
+_ATTRIBUTE = re.compile(r"""\b((?:href|src)\s*=\s*)(["'])(.*?)\2""")
+_ID = re.compile("[A-Za-z0-9.-]{1,64}")
+_CONDITIONAL = re.compile(r"[A-Z][A-Za-z]+\?.")
+_RESTFUL = re.compile(r"(?P<base>https?://.+)/[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}")
+
 
 def rewrite(text: bytes, replace: Replace) -> bytes:
-    """The resource text with each link replaced; a link that replace answers unchanged keeps its bytes.
-
-    Links are references, elements of the uri types, and href and src in narrative (R4 3.1.0.11.2).
-    """
-    text = _LINK.sub(lambda found: found[1] + _replaced(found[2], replace), text)
-    return _NARRATIVE.sub(lambda found: found[1] + _replaced(found[2], lambda div: _in_narrative(div, replace)), text)
+    """The resource text with each link replaced; the very same text if replace answers every link unchanged."""
+    tree = lossless.parse_keeping_digits(text)
+    return lossless.dumps(tree) if _replace_in(tree, replace) else text
 
 
 def references(resource: Any) -> Iterator[str]:
@@ -38,9 +42,15 @@ def references(resource: Any) -> Iterator[str]:
             waiting.extend(reversed(node))
 
 
-def is_conditional(link: str) -> bool:
-    """Whether a reference is a search, such as Patient?identifier=s|v, allowed in a transaction only."""
-    return bool(_CONDITIONAL.match(link))
+def resolved(link: str, full_url: str, names: Mapping[str, str]) -> str:
+    """What a link in the entry with this fullUrl stands for, given what is at each fullUrl of the Bundle.
+
+    A relative reference is relative to the address of its own entry (R4 Bundle, "Resolving references").
+    """
+    if link in names:
+        return names[link]
+    entry = _RESTFUL.fullmatch(full_url)
+    return names.get(f"{entry['base']}/{link}", link) if entry else link
 
 
 def is_id(text: str) -> bool:
@@ -48,11 +58,40 @@ def is_id(text: str) -> bool:
     return bool(_ID.fullmatch(text))
 
 
-def _replaced(token: bytes, replace: Replace) -> bytes:
-    link = json.loads(token)
-    new = replace(link)
-    return token if new == link else json.dumps(new, ensure_ascii=False).encode()
+def is_conditional(link: str) -> bool:
+    """Whether a reference is a search, such as Patient?identifier=s|v, allowed in a transaction only."""
+    return bool(_CONDITIONAL.match(link))
 
 
-def _in_narrative(div: str, replace: Replace) -> str:
-    return _ATTRIBUTE.sub(lambda found: f"{found[1]}{found[2]}{replace(found[3])}{found[2]}", div)
+@cache
+def _link_names() -> frozenset[str]:
+    """The names of elements that hold links. Where a name stands for links here and for text there (`url` is a
+    string in one element of TestScript), what it mostly stands for decides."""
+    counts: Counter[str] = Counter({"reference": 100})
+    for definition in r4()["types"].values():
+        for element in definition["element"]:
+            name = element["path"].rpartition(".")[2]
+            for code in (one["code"] for one in element.get("type", ())):
+                full = name.replace("[x]", code[0].upper() + code[1:])
+                counts[full] += 1 if code in _LINK_TYPES else -1 if code in _TEXT_TYPES else 0
+    return frozenset(name for name, count in counts.items() if count > 0)
+
+
+def _replace_in(node: Any, replace: Replace) -> bool:
+    """Replace the links of a tree in place; answers whether any changed."""
+    changed = False
+    for name, value in node.items() if isinstance(node, dict) else ():
+        if name == "div" and isinstance(value, str):
+            new: Any = _ATTRIBUTE.sub(lambda found: f"{found[1]}{found[2]}{replace(found[3])}{found[2]}", value)
+        elif name in _link_names() and isinstance(value, str):
+            new = replace(value)
+        elif name in _link_names() and isinstance(value, list):
+            new = [replace(one) if isinstance(one, str) else one for one in value]
+        else:
+            new = value
+        if new != value:
+            node[name] = new
+            changed = True
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        changed = _replace_in(child, replace) or changed
+    return changed

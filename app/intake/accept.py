@@ -4,72 +4,31 @@ Every write, whichever way it came, passes here: the same validation, and one tr
 search values, outbox items, audit rows and the remembered answer to an Idempotency-Key.
 """
 
-import hashlib
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from app.fhir import json as lossless
 from app.fhir.instants import instant
-from app.fhir.outcomes import Gone, Issue, NotFound, PreconditionFailed, Refused
-from app.fhir.references import is_conditional, references, rewrite
-from app.intake.conditions import Conditions
+from app.fhir.outcomes import Issue, PreconditionFailed, Refused
+from app.intake.conditions import Conditions, locks, pairs
+from app.intake.links import checkable, linked
+from app.intake.writes import ANY_VERSION, Caller, Write, Written
 from app.store import idempotency, repository
-from app.store.database import Connection, Database
+from app.store.database import Connection, Database, Lock
 from app.store.idempotency import Answer
 from app.store.parameters import SearchParameters
 from app.store.repository import Change, Stored
 from app.store.search import Searcher
 
-Method = Literal["POST", "PUT", "DELETE"]
-Outcome = Literal["created", "updated", "unchanged", "existing", "deleted"]
+LARGE = 100_000  # bytes
 
 
 class Checker(Protocol):
     """What validation offers to this door."""
 
     def check(self, resource: dict[str, Any], *, profiles: Sequence[str] = ()) -> list[Issue]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """One write asked for.
-
-    id: the client's for PUT and DELETE; for POST empty, or one that the service itself assigned.
-    text: the resource as sent, b"" for DELETE; tree: the same, parsed.
-    if_none_exist: the search of a conditional create. path: where it stood, e.g. "Bundle.entry[3]".
-    full_url: what other writes of the same transaction call it.
-    """
-
-    method: Method
-    type: str
-    id: str = ""
-    text: bytes = b""
-    tree: Mapping[str, Any] | None = None
-    if_match: int | None = None
-    if_none_exist: str = ""
-    path: str = ""
-    full_url: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What became of one write: the version that now stands, and the warnings about it."""
-
-    outcome: Outcome
-    stored: Stored
-    warnings: tuple[Issue, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks: actor for the audit, request id, and the client's Idempotency-Key with the body it covers."""
-
-    actor: str
-    request_id: str
-    base: str = ""
-    idempotency_key: str = ""
-    request_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +51,12 @@ class Intake:
         The same Idempotency-Key with the same request gets the first answer again and nothing is done.
         Raises Refused (or a kind of it) with every issue; then nothing was changed.
         """
-        warnings = self.check(writes)
+        # What takes long to check must not keep the others waiting.
+        is_large = sum(len(write.text) for write in writes) > LARGE
+        warnings = await asyncio.to_thread(self.check, writes) if is_large else self.check(writes)
         async with self.database.writing() as connection:
             if caller.idempotency_key:
-                await self.database.lock(connection, [f"idempotency {caller.idempotency_key}"])
+                await self.database.lock(connection, [Lock(f"idempotency {caller.idempotency_key}")])
                 if replay := await idempotency.recall(connection, caller.idempotency_key, caller.request_hash):
                     return replay
             written = await self._write(connection, writes, caller)
@@ -104,6 +65,13 @@ class Intake:
                 key = caller.idempotency_key
                 await idempotency.remember(connection, key, caller.request_hash, made, self.clock())
             return made
+
+    async def recall(self, caller: Caller) -> Answer | None:
+        """The answer already given to this Idempotency-Key, so that nothing has to be checked again."""
+        if not caller.idempotency_key:
+            return None
+        async with self.database.reading() as connection:
+            return await idempotency.recall(connection, caller.idempotency_key, caller.request_hash)
 
     def check(self, writes: Sequence[Write]) -> list[list[Issue]]:
         """The warnings about each write. Raises Refused if any has an error."""
@@ -116,19 +84,16 @@ class Intake:
         if write.tree is None:
             return []
         where = f"{write.path}.resource" if write.path else ""
-        issues = [*_identity(write), *self.checker.check(_checkable(write))]
+        issues = [*_identity(write), *self.checker.check(checkable(write))]
         return [issue.within(where) if where else issue for issue in issues]
 
     async def _write(self, connection: Connection, writes: Sequence[Write], caller: Caller) -> list[Written]:
         conditions = Conditions(self.searcher, connection, caller.base)
-        names = [f"{w.type}/{w.id}" for w in writes if w.id] + [
-            name for w in writes for name in conditions.locks(w.type, w.if_none_exist, w.tree)
-        ]
-        await self.database.lock(connection, names)
+        await self.database.lock(connection, [lock for write in writes for lock in locks(write)])
         matches = [await conditions.match(w.type, w.if_none_exist, w.path) if w.if_none_exist else "" for w in writes]
         placed = [replace(w, id=match or w.id or self.new_id()) for w, match in zip(writes, matches, strict=True)]
         _refuse_twice(placed, matches)
-        placed = await _linked(placed, writes, conditions)
+        placed = await linked(placed, conditions)
         current = await repository.read_all(connection, [(w.type, w.id) for w in placed])
         done = [
             self._existing(w, current) if match else self._next(w, current.get((w.type, w.id)))
@@ -150,7 +115,11 @@ class Intake:
         return done
 
     def _existing(self, write: Write, current: Mapping[repository.Key, Stored]) -> Written:
-        return Written("existing", current[write.type, write.id])
+        stored = current[write.type, write.id]
+        if stored.deleted:
+            told = f"The {write.type} that matched was deleted at the same moment."
+            raise PreconditionFailed([Issue("conflict", told, write.path)])
+        return Written("existing", stored)
 
     def _next(self, write: Write, current: Stored | None) -> Written:
         """The version this write makes of the current one, or the current one if nothing changes."""
@@ -173,23 +142,6 @@ class Intake:
         return Written("deleted", Stored(write.type, write.id, current.version + 1, "DELETE", now, None))
 
 
-def request_hash(*parts: bytes | str) -> str:
-    """What an Idempotency-Key covers: method, address and body."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part.encode() if isinstance(part, str) else part)
-        digest.update(b"\0")
-    return digest.hexdigest()
-
-
-def _checkable(write: Write) -> dict[str, Any]:
-    """The resource as it is checked: in a transaction a reference may be conditional, and is resolved later."""
-    if not write.path or not any(is_conditional(link) for link in references(write.tree)):
-        return dict(write.tree or {})
-    text = rewrite(write.text, lambda link: f"{link.partition('?')[0]}/condition" if is_conditional(link) else link)
-    return lossless.parse_object(text)
-
-
 def _identity(write: Write) -> list[Issue]:
     """Whether the resource is what the address says it is."""
     issues = []
@@ -207,9 +159,9 @@ def _identity(write: Write) -> list[Issue]:
 def _require_match(write: Write, current: Stored | None) -> None:
     if write.if_match is None:
         return
-    if current is None:
-        raise PreconditionFailed([Issue("conflict", f"{write.type}/{write.id} has no version yet.", write.path)])
-    if write.if_match != current.version:
+    if current is None or (write.if_match == ANY_VERSION and current.deleted):
+        raise PreconditionFailed([Issue("conflict", f"{write.type}/{write.id} is not here.", write.path)])
+    if write.if_match not in (ANY_VERSION, current.version):
         text = f"If-Match asks for version {write.if_match}, the current one is {current.version}."
         raise PreconditionFailed([Issue("conflict", text, write.path)])
 
@@ -221,7 +173,7 @@ def _refuse_twice(placed: Sequence[Write], matches: Sequence[str]) -> None:
     for write, match in zip(placed, matches, strict=True):
         names = {(write.type, write.id)}
         if write.if_none_exist and not match:
-            names.add((write.type, f"?{write.if_none_exist}"))
+            names.add((write.type, f"?{sorted(pairs(write.if_none_exist))}"))
         if names & seen:
             twice.append(Issue("duplicate", f"Another entry concerns the same {write.type}.", write.path))
         seen |= names
@@ -229,41 +181,5 @@ def _refuse_twice(placed: Sequence[Write], matches: Sequence[str]) -> None:
         raise Refused(twice)
 
 
-async def _linked(placed: Sequence[Write], asked: Sequence[Write], conditions: Conditions) -> list[Write]:
-    """The writes with links between them, and conditional references, replaced by literal references."""
-    names = {w.full_url: f"{w.type}/{w.id}" for w in placed if w.full_url}
-    names |= {
-        f"{w.type}/{w.tree['id']}": f"{w.type}/{p.id}"
-        for w, p in zip(asked, placed, strict=True)
-        if w.method == "POST" and w.full_url and w.tree and w.tree.get("id")
-    }
-    linked = []
-    for write in placed:
-        if write.tree is None or not (write.path or names):
-            linked.append(write)
-            continue
-        found = {link: names[link] for link in references(write.tree) if link in names}
-        for link in set(references(write.tree)) - found.keys():
-            if is_conditional(link):
-                found[link] = await conditions.reference(link, write.path)
-            elif link.startswith(("urn:uuid:", "urn:oid:")):
-                text = "A reference names no entry of this transaction."
-                raise Refused([Issue("not-found", text, f"{write.path}.resource")])
-        linked.append(_relinked(write, names | found))
-    return linked
-
-
-def _relinked(write: Write, names: Mapping[str, str]) -> Write:
-    text = rewrite(write.text, lambda link: names.get(link, link))
-    return write if text == write.text else replace(write, text=text, tree=lossless.parse_object(text))
-
-
 def _tree(write: Write, written: Written) -> dict[str, Any] | None:
     return None if written.stored.deleted or write.tree is None else {**write.tree, "id": write.id}
-
-
-def gone_or_missing(resource_type: str, resource_id: str, stored: Stored | None) -> Refused:
-    """Why a resource cannot be read: it never was, or it was deleted."""
-    if stored is None:
-        return NotFound([Issue("not-found", f"{resource_type}/{resource_id} is not here.")])
-    return Gone([Issue("deleted", f"{resource_type}/{resource_id} was deleted; its history is kept.")])

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.fhir import json as lossless
-from app.fhir.outcomes import Issue, NotSupported, Refused, TooLarge
-from app.intake.accept import Checker, Write
+from app.fhir.outcomes import Issue, NotFound, NotSupported, Refused
+from app.intake.accept import Checker
+from app.intake.writes import ANY_VERSION, Write
 
 _ADDRESS = re.compile(r"(?P<type>[A-Z][A-Za-z]+)(/(?P<id>[A-Za-z0-9.-]{1,64}))?")
 _WEAK_ETAG = re.compile(r'(W/)?"(?P<version>\d{1,9})"')
@@ -23,11 +24,9 @@ class Asked:
     entries: list[Write | Refused]
 
 
-def read_bundle(
-    text: bytes, tree: Mapping[str, Any], checker: Checker, types: frozenset[str], *, max_entries: int
-) -> Asked:
+def read_bundle(text: bytes, tree: Mapping[str, Any], checker: Checker, types: frozenset[str]) -> Asked:
     """What a Bundle asks for. Raises Refused where the Bundle, or any entry of a transaction, cannot be read."""
-    entries = _entries(tree, max_entries)
+    entries = _entries(tree)
     shell = {**tree, "entry": [{k: v for k, v in e.items() if k != "resource"} for e in entries]}
     if not entries:
         shell.pop("entry")
@@ -55,19 +54,18 @@ def _readable(entry: Write | Refused, problems: Sequence[Issue]) -> Write | Refu
 
 def weak_etag(value: str, expression: str) -> int:
     """The version number of an If-Match header such as W/"3"."""
+    if value.strip() == "*":
+        return ANY_VERSION
     found = _WEAK_ETAG.fullmatch(value.strip())
     if not found:
-        raise Refused([Issue("value", 'If-Match must be a version such as W/"3".', expression)])
+        raise Refused([Issue("value", 'If-Match must be a version such as W/"3", or *.', expression)])
     return int(found["version"])
 
 
-def _entries(tree: Mapping[str, Any], max_entries: int) -> Sequence[dict[str, Any]]:
+def _entries(tree: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
     entries = tree.get("entry", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise Refused([Issue("structure", "Bundle.entry must be a list of objects.", "Bundle.entry")])
-    if len(entries) > max_entries:
-        told = f"The Bundle has {len(entries)} entries; at most {max_entries} are taken at once."
-        raise TooLarge([Issue("too-long", told, "Bundle.entry")])
     return entries
 
 
@@ -105,11 +103,15 @@ def _read_entry(path: str, entry: Mapping[str, Any], text: bytes, types: frozens
         form = "Type" if method == "POST" else "Type/id"
         raise Refused([*issues, Issue("value", f"For {method} the url must be {form}.", f"{path}.request.url")])
     if address["type"] not in types:
-        raise Refused([Issue("not-found", f"{address['type']} is no R4 resource type.", f"{path}.request.url")])
+        raise NotFound([Issue("not-found", f"{address['type']} is no R4 resource type.", f"{path}.request.url")])
     if method != "DELETE" and not isinstance(resource, dict):
         issues.append(Issue("required", f"{method} needs a resource.", f"{path}.resource"))
     if method != "POST" and "ifNoneExist" in request:
         issues.append(Issue("value", "ifNoneExist goes with POST only.", f"{path}.request.ifNoneExist"))
+    if method == "DELETE" and resource is not None:
+        issues.append(Issue("value", "DELETE takes no resource.", f"{path}.resource"))
+    if "ifNoneExist" in request and not str(request["ifNoneExist"]).strip():
+        issues.append(Issue("value", "The condition is empty.", f"{path}.request.ifNoneExist"))
     if issues:
         raise Refused(issues)
     match = request.get("ifMatch")

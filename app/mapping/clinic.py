@@ -12,6 +12,7 @@ from app.mapping.careplan import amend_plan, plan_from_fhir, plan_to_fhir
 from app.mapping.condition import amend_diagnosis, codings_of, diagnosis_from_fhir, diagnosis_to_fhir
 from app.mapping.elements import Resource
 from app.mapping.observation import amend_assessment, assessment_from_fhir, assessment_to_fhir
+from app.mapping.revision import changed_elsewhere, merged
 from app.pain.assessments import Assessment, assessment_notes, assessment_view, read_assessment
 from app.pain.content import Content
 from app.pain.diagnoses import Diagnosis, diagnosis_notes, diagnosis_view, read_diagnosis
@@ -21,6 +22,7 @@ from app.pain.treatments import TreatmentPlan, plan_notes, plan_view, read_plan
 
 Clinical = Assessment | Diagnosis | TreatmentPlan
 Ids = Callable[[], str]
+_COMPUTED = ("id", "resources", "findings", "data_needed", "notes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,9 @@ class Kind:
     """One of the three records.
 
     name: as in the address. title: one of them, in a sentence. anchor: type of the resource whose id is the record's.
-    to_fhir(clinical, content, patient_ref, ids, previous): the resources, anchor first; previous: those to amend.
+    to_fhir(clinical, content, patient_ref, ids, previous): the resources, anchor first; previous: those whose ids
+        stay, so that the same item or activity is the same resource.
+    computed: what GET tells besides the record itself; sent back with an amendment it is not read.
     points_back: type of the resources that belong to the record by derived-from; the others the anchor refers to.
     kept: what stays as it was recorded when an amendment does not say otherwise.
     results(clinical, content, resources): what the answer tells besides id and resources.
@@ -44,6 +48,19 @@ class Kind:
     results: Callable[[Any, Content, Sequence[Resource]], dict[str, Any]]
     points_back: str = ""
     kept: tuple[str, ...] = ()
+    computed: tuple[str, ...] = ()
+
+    def amend(
+        self, one: Any, content: Content, patient_ref: str, ids: Ids, previous: Sequence[Resource]
+    ) -> list[Resource]:
+        """The next versions of a record's resources, with what others have changed in them; unchanged ones too."""
+        base = self.to_fhir(self.from_fhir(previous, content), content, patient_ref, ids, previous)
+        return merged(previous, base, self.to_fhir(one, content, patient_ref, ids, previous))
+
+    def changed_elsewhere(self, content: Content, patient_ref: str, resources: Sequence[Resource]) -> list[str]:
+        """What others have changed in the record through FHIR since the clinic API wrote it."""
+        own = self.from_fhir(resources, content)
+        return changed_elsewhere(resources, self.to_fhir(own, content, patient_ref, lambda: "", resources))
 
 
 def _assessment(
@@ -109,6 +126,7 @@ KINDS: Mapping[str, Kind] = {
             lambda one, _: assessment_view(one),
             _assessment_results,
             points_back="Observation",
+            computed=(*_COMPUTED, "scores"),
         ),
         Kind(
             "diagnoses",
@@ -120,6 +138,7 @@ KINDS: Mapping[str, Kind] = {
             lambda one, _: diagnosis_view(one),
             _diagnosis_results,
             kept=("recorded_at",),
+            computed=(*_COMPUTED, "codings"),
         ),
         Kind(
             "treatment-plans",
@@ -130,6 +149,7 @@ KINDS: Mapping[str, Kind] = {
             plan_from_fhir,
             plan_view,
             _plan_results,
+            computed=(*_COMPUTED, "rules_checked"),
         ),
     )
 }

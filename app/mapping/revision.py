@@ -1,21 +1,57 @@
-"""What happens to resources after they were written: amended, or entered in error. Nothing is deleted."""
+"""What happens to resources after they were written: amended, stopped, or entered in error. Nothing is deleted, and
+what others have added through FHIR stays."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from app.mapping.elements import ERROR, Resource, codeable, fixed, is_error
+from app.profiles import package
 
 # R4 has the status "amended" for these only; the others keep the status they are written with.
 _AMENDED = ("Observation", "QuestionnaireResponse")
+# Where a part names the record it belongs to.
+_BACK = {"Observation": ("derivedFrom", "focus"), "MedicationRequest": ("basedOn",), "ServiceRequest": ("basedOn",)}
+_SERVER = ("resourceType", "id", "meta")
 
 
 def amended(previous: Sequence[Resource], fresh: Sequence[Resource]) -> list[Resource]:
-    """The fresh resources, amended where an earlier version exists, then what is no longer part of the record,
-    entered in error."""
-    before = {_name(one) for one in previous}
+    """The fresh resources, then those of the previous that are no longer part of the record, told as such."""
     now = {_name(one) for one in fresh}
     dropped = [one for one in previous if _name(one) not in now and not is_error(one)]
-    return [_as_amended(one) if _name(one) in before else one for one in fresh] + withdraw(dropped)
+    return [*fresh, *(_DROPPED.get(one["resourceType"], _by_status)(one) for one in dropped)]
+
+
+def merged(previous: Sequence[Resource], base: Sequence[Resource], fresh: Sequence[Resource]) -> list[Resource]:
+    """The fresh resources with what others have changed since they were written.
+
+    base: the record as it stands, mapped anew: where a stored element differs from it, somebody else wrote that.
+    An element the amendment changes is the amendment's; any other stays as it is stored.
+    """
+    stored = {_name(one): one for one in previous}
+    mapped = {_name(one): one for one in base}
+    return [
+        _merged(stored[_name(one)], mapped.get(_name(one), {}), one) if _name(one) in stored else one for one in fresh
+    ]
+
+
+def changed_elsewhere(previous: Sequence[Resource], base: Sequence[Resource]) -> list[str]:
+    """What others have changed, as "Observation/1.valueBoolean": there the clinic's view and FHIR differ."""
+    mapped = {_name(one): one for one in base}
+    return [
+        f"{one['resourceType']}/{one['id']}.{key}"
+        for one in previous
+        if (own := mapped.get(_name(one)))
+        for key in dict.fromkeys([*own, *one])
+        if key not in _SERVER and one.get(key) != own.get(key) and not _is_same_status(one, key)
+    ]
+
+
+def belongs(anchor: Resource, part: Resource) -> bool:
+    """Whether a resource the anchor is linked with was written as a part of its record, and not by others."""
+    claims = any(url.startswith(package()["canonical"]) for url in part.get("meta", {}).get("profile", ()))
+    names = _BACK.get(part["resourceType"], ())
+    back = [one.get("reference") for name in names for one in part.get(name, ())]
+    return claims and (not names or f"{anchor['resourceType']}/{anchor['id']}" in back)
 
 
 def withdraw(resources: Sequence[Resource]) -> list[Resource]:
@@ -27,12 +63,34 @@ def _name(resource: Resource) -> tuple[str, str]:
     return resource["resourceType"], resource["id"]
 
 
-def _as_amended(resource: Resource) -> Resource:
-    return resource | {"status": "amended"} if resource["resourceType"] in _AMENDED else resource
+def _merged(stored: Resource, base: Mapping[str, Any], fresh: Resource) -> Resource:
+    kept = {key: stored[key] for key in _SERVER}
+    for key in dict.fromkeys([*fresh, *stored]):
+        value = _element(key, stored, base, fresh)
+        if key not in _SERVER and value is not None:
+            kept[key] = value
+    if kept == stored or fresh["resourceType"] not in _AMENDED:
+        return kept
+    return kept | {"status": fresh["status"] if is_error(fresh) else "amended"}
 
 
-def _by_status(resource: Resource) -> dict[str, Any]:
-    return resource | {"status": ERROR}
+def _element(key: str, stored: Resource, base: Mapping[str, Any], fresh: Resource) -> Any:
+    theirs, ours, new = stored.get(key), base.get(key), fresh.get(key)
+    if new == ours or (key == "status" and _is_same_status(stored, key) and not is_error(fresh)):
+        return theirs
+    if isinstance(theirs, list) and isinstance(new, list):
+        return [*new, *(one for one in theirs if one not in (ours or ()) and one not in new)]
+    return new
+
+
+def _is_same_status(resource: Resource, key: str) -> bool:
+    """Whether this is the status of a resource that was amended: other words for what it was written with."""
+    status = resource.get("status")
+    return key == "status" and resource["resourceType"] in _AMENDED and status in ("final", "completed", "amended")
+
+
+def _by_status(resource: Resource, status: str = ERROR) -> dict[str, Any]:
+    return resource | {"status": status}
 
 
 def _condition(resource: Resource) -> dict[str, Any]:
@@ -41,8 +99,15 @@ def _condition(resource: Resource) -> dict[str, Any]:
     return kept | {"verificationStatus": codeable(fixed(ERROR))}
 
 
-def _goal(resource: Resource) -> dict[str, Any]:
-    return resource | {"lifecycleStatus": ERROR}
+def _goal(resource: Resource, status: str = ERROR) -> dict[str, Any]:
+    return resource | {"lifecycleStatus": status}
 
 
 _WITHDRAWN: dict[str, Callable[[Resource], dict[str, Any]]] = {"Condition": _condition, "Goal": _goal}
+# A treatment that is no longer planned was planned, and perhaps given: it is stopped, not an error. An answer that
+# is taken back was never given.
+_DROPPED: dict[str, Callable[[Resource], dict[str, Any]]] = {
+    "MedicationRequest": lambda one: _by_status(one, "stopped"),
+    "ServiceRequest": lambda one: _by_status(one, "revoked"),
+    "Goal": lambda one: _goal(one, "cancelled"),
+}

@@ -13,11 +13,13 @@ from app.fhir.json import dumps
 from app.fhir.outcomes import (
     Gone,
     Issue,
+    NotAcceptable,
     NotFound,
     NotSupported,
     PreconditionFailed,
     Refused,
     TooLarge,
+    WrongMediaType,
     operation_outcome,
 )
 from app.pain.errors import Rejected
@@ -27,9 +29,11 @@ FHIR_JSON = "application/fhir+json; charset=utf-8"
 _STATUS: dict[type[Refused], int] = {
     NotFound: 404,
     NotSupported: 405,
+    NotAcceptable: 406,
     Gone: 410,
     PreconditionFailed: 412,
     TooLarge: 413,
+    WrongMediaType: 415,
 }
 # A request that breaks base FHIR is a 400; content that breaks a profile, a binding or a rule is a 422.
 _BREAKS_RULES = ("invariant", "code-invalid", "business-rule")
@@ -43,22 +47,19 @@ _FRAMEWORK = {
 _log = structlog.get_logger()
 
 
-class WrongMediaType(Refused):
-    """A body of a type this server does not read."""
-
-
-class NotAcceptable(Refused):
-    """An answer of a type this server does not give."""
-
-
-_STATUS |= {WrongMediaType: 415, NotAcceptable: 406}
-
-
 def status_of(refused: Refused) -> int:
     """The HTTP status that tells a refusal."""
     if type(refused) in _STATUS:
         return _STATUS[type(refused)]
     return 422 if all(issue.profile or issue.code in _BREAKS_RULES for issue in refused.issues) else 400
+
+
+def told(error: Refused | Unavailable) -> tuple[int, Sequence[Issue]]:
+    """Status and issues that tell an error, also inside a batch."""
+    if isinstance(error, Refused):
+        return status_of(error), error.issues
+    _log.error("database unavailable", kind=str(error))
+    return 503, [Issue("transient", "The database cannot take this now; nothing of it was kept. Try again.")]
 
 
 def outcome_response(status: int, issues: Sequence[Issue], headers: dict[str, str] | None = None) -> Response:
@@ -74,15 +75,16 @@ def unexpected(request_id: str) -> tuple[int, bytes]:
 
 def install(app: FastAPI) -> None:
     """Answer every error on every path with an OperationOutcome."""
-    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(Refused, _told)
     app.add_exception_handler(Rejected, _clinic)
     app.add_exception_handler(RequestValidationError, _request)
     app.add_exception_handler(HTTPException, _framework)
-    app.add_exception_handler(Unavailable, _database)
+    app.add_exception_handler(Unavailable, _told)
 
 
-async def _refused(_: Request, error: Any) -> Response:
-    return outcome_response(status_of(error), error.issues)
+async def _told(_: Request, error: Any) -> Response:
+    status, issues = told(error)
+    return outcome_response(status, issues, {"Retry-After": "2"} if status == 503 else None)
 
 
 async def _clinic(_: Request, error: Any) -> Response:
@@ -101,9 +103,3 @@ async def _request(_: Request, error: Any) -> Response:
 async def _framework(_: Request, error: Any) -> Response:
     code, text = _FRAMEWORK.get(error.status_code, ("processing", "The request cannot be answered."))
     return outcome_response(error.status_code, [Issue(code, text)], error.headers)
-
-
-async def _database(_: Request, error: Any) -> Response:
-    _log.error("database unavailable", kind=str(error))
-    issue = Issue("transient", "The database cannot take this now; nothing was changed. Try again.")
-    return outcome_response(503, [issue], {"Retry-After": "2"})

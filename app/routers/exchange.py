@@ -1,6 +1,8 @@
 """HTTP around FHIR: reading bodies, media types and headers; forming answers."""
 
+import re
 from dataclasses import dataclass
+from email.message import Message
 from email.utils import parsedate_to_datetime
 
 from fastapi import Request
@@ -8,15 +10,16 @@ from starlette.responses import Response
 
 from app.fhir import json as lossless
 from app.fhir.instants import http_date
-from app.fhir.outcomes import Issue, NotFound, Refused, TooLarge
+from app.fhir.outcomes import Gone, Issue, NotAcceptable, NotFound, Refused, TooLarge, WrongMediaType
 from app.fhir.references import is_id
-from app.intake.accept import Caller, Written, request_hash
 from app.intake.transaction import weak_etag
-from app.routers.errors import FHIR_JSON, NotAcceptable, WrongMediaType
+from app.intake.writes import Caller, Written, request_hash
+from app.routers.errors import FHIR_JSON
 from app.service import Service
 from app.store.idempotency import Answer
 from app.store.repository import Stored
 
+_KEY = re.compile("[ -~]{1,255}")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _JSON_TYPES = ("application/fhir+json", "application/json", "text/json")
 _ACCEPTED = (*_JSON_TYPES, "*/*", "application/*", "text/*", "")
@@ -39,10 +42,14 @@ def service(request: Request) -> Service:
     return found
 
 
+def public_base(request: Request) -> str:
+    """The address of this server as clients see it, without a slash at the end."""
+    return service(request).settings.public_url or str(request.base_url).rstrip("/")
+
+
 def fhir_base(request: Request) -> str:
     """The address of the FHIR endpoint as clients see it, without a slash at the end."""
-    public = service(request).settings.public_url or str(request.base_url).rstrip("/")
-    return f"{public}/fhir"
+    return f"{public_base(request)}/fhir"
 
 
 async def read_body(request: Request) -> Body:
@@ -58,15 +65,27 @@ async def read_body(request: Request) -> Body:
         if len(text) > limit:
             raise _too_large(limit)
     body = bytes(text).removeprefix(_BYTE_ORDER_MARK)
-    return Body(body, lossless.parse_object(body))
+    tree = lossless.parse_object(body)
+    most = service(request).settings.max_bundle_entries
+    if tree.get("resourceType") == "Bundle" and isinstance(tree.get("entry"), list) and len(tree["entry"]) > most:
+        told = f"The Bundle has {len(tree['entry'])} entries; at most {most} are taken at once."
+        raise TooLarge([Issue("too-long", told, "Bundle.entry")])
+    return Body(body, tree)
 
 
 def require_json(request: Request) -> None:
     """Refuse a body that says it is something other than JSON in UTF-8."""
-    kind, _, parameters = request.headers.get("content-type", "").partition(";")
-    charset = parameters.lower().partition("charset=")[2].strip(' "')
-    if kind.strip().lower() not in ("", *_JSON_TYPES) or charset not in ("", "utf-8", "utf8"):
-        raise WrongMediaType([Issue("not-supported", "Send application/fhir+json or application/json in UTF-8.")])
+    given = Message()
+    given["content-type"] = request.headers.get("content-type") or _JSON_TYPES[0]
+    charset = str(given.get_param("charset", "utf-8")).lower()
+    version = str(given.get_param("fhirversion", "4.0"))
+    wrong = given.get_content_type() not in _JSON_TYPES or charset not in ("utf-8", "utf8")
+    if wrong or not version.startswith("4.0"):
+        raise WrongMediaType(
+            [Issue("not-supported", "Send application/fhir+json or application/json, FHIR 4.0, in UTF-8.")]
+        )
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise WrongMediaType([Issue("not-supported", "Send the body without compression.")])
 
 
 def require_acceptable(request: Request) -> None:
@@ -83,12 +102,22 @@ def require_acceptable(request: Request) -> None:
 def require_known(request: Request, *names: str) -> None:
     """Refuse query parameters that would otherwise be ignored."""
     known = ("_format", "_pretty", *names)
-    unknown = [name for name in request.query_params if name not in known]
-    if unknown:
-        told = f"served here: {', '.join(known)}"
-        raise Refused(
-            Issue("not-supported", f"Parameter {n[:64]} is not served here; {told}.", n[:64]) for n in unknown
-        )
+    told = f"served here: {', '.join(known)}"
+    given = [name for name, _ in request.query_params.multi_items()]
+    issues = [
+        Issue("not-supported", f"Parameter {name[:64]} is not served here; {told}.", name[:64])
+        for name in dict.fromkeys(given)
+        if name not in known
+    ]
+    issues += [
+        Issue("value", f"Parameter {name} is given {given.count(name)} times.", name)
+        for name in known
+        if given.count(name) > 1 and name != "profile"
+    ]
+    if request.query_params.get("_pretty", "true") not in ("true", "false"):
+        issues.append(Issue("value", "_pretty must be true or false.", "_pretty"))
+    if issues:
+        raise Refused(issues)
 
 
 def require_id(resource_id: str) -> None:
@@ -118,27 +147,43 @@ def is_current(request: Request, stored: Stored) -> bool:
 
 def caller(request: Request, body: bytes) -> Caller:
     """Who asks, for audit and for replaying the answer to a repeated Idempotency-Key."""
-    key = request.headers.get("idempotency-key", "")
-    if len(key) > 255 or not key.isascii() or not key.isprintable():
-        raise Refused([Issue("value", "Idempotency-Key must be at most 255 printable ASCII characters.")])
+    key = header(request, "idempotency-key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise Refused([Issue("value", "Idempotency-Key must be 1 to 255 printable ASCII characters.")])
     return Caller(
         actor="anonymous",
         request_id=request.state.request_id,
         base=fhir_base(request),
-        idempotency_key=key,
-        request_hash=request_hash(request.method, request.url.path, request.url.query, body) if key else "",
+        idempotency_key=key or "",
+        request_hash=request_hash(request.method, str(request.url), condition(request), body) if key else "",
     )
+
+
+def header(request: Request, name: str) -> str | None:
+    """A header that may be given once. Raises Refused if it is there twice: which one was meant?"""
+    values = request.headers.getlist(name)
+    if len(values) > 1:
+        raise Refused([Issue("value", f"The header {name} is given {len(values)} times.")])
+    return values[0].strip() if values else None
+
+
+def condition(request: Request) -> str:
+    """The search of If-None-Exist, "" without one."""
+    value = header(request, "if-none-exist")
+    if value == "":
+        raise Refused([Issue("value", "If-None-Exist is empty: it must be a search such as identifier=system|value.")])
+    return value or ""
 
 
 def if_match(request: Request) -> int | None:
     """The version number of If-Match, None without one."""
-    value = request.headers.get("if-match")
+    value = header(request, "if-match")
     return weak_etag(value, "") if value is not None else None
 
 
 def preference(request: Request, name: str) -> str:
     """What the Prefer header says of one thing, e.g. preference(request, "return")."""
-    parts = [part.strip() for part in request.headers.get("prefer", "").replace(";", ",").split(",")]
+    parts = [part.strip() for part in ",".join(request.headers.getlist("prefer")).replace(";", ",").split(",")]
     return next((part.partition("=")[2].strip('"') for part in parts if part.partition("=")[0] == name), "")
 
 
@@ -167,6 +212,13 @@ def version_answer(status: int, stored: Stored, *, body: bytes, base: str = "") 
 def status_after(written: Written) -> int:
     """The status that tells what became of a write."""
     return 204 if written.stored.deleted else OUTCOME_STATUS[written.outcome]
+
+
+def gone_or_missing(resource_type: str, resource_id: str, stored: Stored | None) -> Refused:
+    """Why a resource cannot be read: it never was, or it was deleted."""
+    if stored is None:
+        return NotFound([Issue("not-found", f"{resource_type}/{resource_id} is not here.")])
+    return Gone([Issue("deleted", f"{resource_type}/{resource_id} was deleted; its history is kept.")])
 
 
 def respond(request: Request, answer: Answer, media_type: str = FHIR_JSON) -> Response:

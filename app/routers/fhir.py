@@ -1,7 +1,9 @@
 """The FHIR door: resources, their history, search, batches and transactions, $validate."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,12 +14,14 @@ from app.fhir import json as lossless
 from app.fhir.bundles import Entry, bundle
 from app.fhir.instants import instant
 from app.fhir.outcomes import Issue, NotFound, Refused, operation_outcome
-from app.intake.accept import Caller, Write, Written, gone_or_missing
+from app.intake.accept import LARGE
 from app.intake.transaction import Asked, read_bundle
+from app.intake.writes import Caller, Write, Written
 from app.routers import documented, exchange
-from app.routers.errors import status_of
-from app.routers.exchange import Body, fhir_base, service
+from app.routers.errors import told
+from app.routers.exchange import Body, fhir_base, gone_or_missing, service
 from app.store import repository
+from app.store.database import Unavailable
 from app.store.idempotency import Answer
 from app.store.repository import Stored
 from app.store.search import Page, Query, search
@@ -42,13 +46,7 @@ async def process_bundle(request: Request) -> Response:
     if body.tree.get("resourceType") != "Bundle":
         raise Refused([Issue("structure", "POST to this address takes a Bundle.", "resourceType")])
     parts = service(request)
-    asked = read_bundle(
-        body.text,
-        body.tree,
-        parts.validator,
-        parts.validator.resource_types,
-        max_entries=parts.settings.max_bundle_entries,
-    )
+    asked = read_bundle(body.text, body.tree, parts.validator, parts.validator.resource_types)
     caller = exchange.caller(request, body.text)
     if asked.kind == "transaction":
         return exchange.respond(request, await _transaction(request, asked, caller))
@@ -75,7 +73,7 @@ async def create(request: Request, resource_type: str) -> Response:
     exchange.require_known(request)
     exchange.refuse_headers(request, "if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
     body = await exchange.read_body(request)
-    condition = request.headers.get("if-none-exist", "")
+    condition = exchange.condition(request)
     write = Write("POST", resource_type, text=body.text, tree=body.tree, if_none_exist=condition)
     return await _one(request, write, body)
 
@@ -115,7 +113,8 @@ async def search_type(request: Request, resource_type: str) -> Response:
     exchange.require_acceptable(request)
     parts = service(request)
     base = fhir_base(request)
-    handling = exchange.preference(request, "handling") or parts.settings.search_handling
+    wanted = exchange.preference(request, "handling")
+    handling = wanted if wanted in ("strict", "lenient") else parts.settings.search_handling
     given = request.query_params.multi_items()
     query = parts.searcher.parse(resource_type, given, strict=handling == "strict", base=base)
     async with parts.database.reading() as connection:
@@ -224,9 +223,9 @@ async def _batch_entry(request: Request, entry: Write | Refused, caller: Caller,
             raise entry
         done = await service(request).intake.accept([entry], caller, answer)
         return Entry.ready(done.body)
-    except Refused as refused:
-        outcome = operation_outcome(refused.issues)
-        return Entry(fields={"response": {"status": str(status_of(refused)), "outcome": outcome}})
+    except (Refused, Unavailable) as error:
+        status, issues = told(error)
+        return Entry(fields={"response": {"status": str(status), "outcome": operation_outcome(issues)}})
 
 
 def _response_entry(written: Written, wanted: str, base: str) -> Entry:
@@ -297,7 +296,8 @@ async def _validate(request: Request, resource_type: str) -> Response:
     exchange.require_known(request, "profile")
     body = await exchange.read_body(request)
     resource, profiles = _to_validate(body.tree, request.query_params.getlist("profile"))
-    issues = service(request).validator.check(resource, profiles=profiles)
+    check = partial(service(request).validator.check, resource, profiles=profiles)
+    issues = await asyncio.to_thread(check) if len(body.text) > LARGE else check()
     if resource_type and resource.get("resourceType") != resource_type:
         issues = [Issue("value", f"The resource is no {resource_type}.", "resourceType"), *issues]
     return exchange.respond(request, Answer(200, lossless.dumps(operation_outcome(issues))))
@@ -306,7 +306,8 @@ async def _validate(request: Request, resource_type: str) -> Response:
 def _to_validate(tree: dict[str, Any], profiles: list[str]) -> tuple[dict[str, Any], list[str]]:
     if tree.get("resourceType") != "Parameters":
         return tree, profiles
-    named = [p for p in tree.get("parameter", []) if isinstance(p, dict)]
+    found = tree.get("parameter")
+    named = [p for p in found if isinstance(p, dict)] if isinstance(found, list) else []
     resources = [p["resource"] for p in named if p.get("name") == "resource" and isinstance(p.get("resource"), dict)]
     if len(resources) != 1:
         raise Refused([Issue("required", "Parameters needs one parameter named resource.", "Parameters.parameter")])
@@ -314,5 +315,8 @@ def _to_validate(tree: dict[str, Any], profiles: list[str]) -> tuple[dict[str, A
     if unknown:
         told = f"Parameters not known to $validate: {', '.join(unknown)}."
         raise Refused([Issue("not-supported", told, "Parameters.parameter")])
-    asked = [str(p.get("valueUri", p.get("valueCanonical"))) for p in named if p.get("name") == "profile"]
+    given = [p.get("valueUri", p.get("valueCanonical")) for p in named if p.get("name") == "profile"]
+    asked = [profile for profile in given if isinstance(profile, str)]
+    if len(asked) < len(given):
+        raise Refused([Issue("value", "The parameter profile takes a valueUri.", "Parameters.parameter")])
     return resources[0], [*profiles, *asked]

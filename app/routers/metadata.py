@@ -20,6 +20,7 @@ _VALIDATE = "http://hl7.org/fhir/OperationDefinition/Resource-validate"
 @router.get("/fhir/metadata", tags=["FHIR"], summary="The CapabilityStatement")
 async def metadata(request: Request) -> Response:
     exchange.require_acceptable(request)
+    exchange.require_known(request)
     return exchange.respond(request, Answer(200, dumps(_capability_statement(request))))
 
 

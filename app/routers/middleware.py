@@ -6,11 +6,14 @@ import uuid
 from typing import Any
 
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.routers.errors import FHIR_JSON, unexpected
 
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+# What logs commonly say for a client that left before it was answered; nobody receives it.
+_CLIENT_CLOSED = 499
 _log = structlog.get_logger()
 
 
@@ -43,6 +46,8 @@ class Envelope:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except ClientDisconnect:
+            sent["status"] = sent["status"] or _CLIENT_CLOSED
         except Exception as error:
             _log.error("unexpected error", request_id=request_id, kind=type(error).__name__, at=_places(error))
             if not sent["status"]:

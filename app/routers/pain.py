@@ -1,5 +1,6 @@
 """The clinic API: assessments, diagnoses and treatment plans in the clinic's own words."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,12 +12,12 @@ from starlette.responses import Response
 
 from app.fhir import json as lossless
 from app.fhir.bundles import Entry, bundle
-from app.fhir.outcomes import Gone, Issue, NotFound, Refused
+from app.fhir.outcomes import Gone, Issue, NotFound, PreconditionFailed, Refused
 from app.fhir.references import references
-from app.intake.accept import Write, Written
+from app.intake.writes import Write, Written
 from app.mapping.clinic import KINDS, Kind
 from app.mapping.elements import Resource, Unrecognised, is_error, parts_of
-from app.mapping.revision import withdraw
+from app.mapping.revision import belongs, withdraw
 from app.pain.concepts import Identifier
 from app.pain.errors import Problem, Rejected
 from app.pain.instruments import instrument_view
@@ -27,22 +28,25 @@ from app.store import repository
 from app.store.idempotency import Answer
 from app.store.parameters import literal
 from app.store.repository import Stored
-from app.store.search import search
+from app.store.search import matching_ids, search
 
 router = APIRouter(prefix="/pain", tags=["Clinic"])
 JSON = "application/json"
 # What must be here already, and where a problem with it is told; other references may point elsewhere.
+_MOST_PARTS = 1_000
 _MUST_EXIST = ("patient", "diagnosis")
 
 
 @router.get("/instruments", summary="The instruments this server scores")
 async def instruments(request: Request) -> Response:
+    exchange.require_known(request)
     found = service(request).content.instruments.values()
     return _json(request, 200, {"instruments": [instrument_view(one) for one in found]})
 
 
 @router.get("/instruments/{name}", summary="One instrument: items, answers, scores, cut-offs, source and licence")
 async def instrument(request: Request, name: str) -> Response:
+    exchange.require_known(request)
     found = service(request).content.instruments.get(name)
     if found is None:
         raise NotFound([Issue("not-found", "There is no such instrument here; /pain/instruments lists them.")])
@@ -55,16 +59,18 @@ async def record(request: Request, chosen: Kind) -> Response:
     dry_run = _flag(request, "dry_run")
     body = await exchange.read_body(request)
     parts = service(request)
+    if not dry_run and (replay := await parts.intake.recall(exchange.caller(request, body.text))):
+        return exchange.respond(request, replay, JSON)
     clinical = chosen.read(body.tree, parts.content, _now(parts))
     patient_ref, patient_write = _patient(clinical.patient, parts)
     resources = chosen.to_fhir(clinical, parts.content, patient_ref, parts.new_id, ())
     writes = [*patient_write, *(_write("POST", resource) for resource in resources)]
+    notes = await _unheld(parts, chosen.view(clinical, parts.content), resources)
     if dry_run:
         parts.intake.check(writes)
         return exchange.respond(request, Answer(200, _dry_run(writes)))
-    notes = await _unheld(parts, chosen.view(clinical, parts.content), resources)
     results = _noted(chosen.results(clinical, parts.content, resources), notes)
-    return await _store(request, body.text, writes, resources[0], results, status=201)
+    return await _store(request, body.text, chosen, writes, resources[0], results, status=201)
 
 
 async def show(request: Request, chosen: Kind, record_id: str) -> Response:
@@ -75,10 +81,12 @@ async def show(request: Request, chosen: Kind, record_id: str) -> Response:
     resources = [_parsed(one) for one in stored]
     clinical = _clinical(chosen, resources, parts)
     view = chosen.view(clinical, parts.content)
-    told = {"id": record_id, **view, **chosen.results(clinical, parts.content, resources)}
+    elsewhere = chosen.changed_elsewhere(parts.content, clinical.patient, resources)
+    notes = [f"{place} was changed through FHIR; this view does not show it." for place in elsewhere]
+    told = {"id": record_id, **view, **_noted(chosen.results(clinical, parts.content, resources), notes)}
     told["resources"] = [_name(resource) for resource in resources if not is_error(resource)]
     answer = exchange.version_answer(200, stored[0], body=lossless.dumps(told))
-    return exchange.respond(request, answer, JSON)
+    return exchange.respond(request, replace(answer, etag=_tag(chosen, stored)), JSON)
 
 
 async def amend(request: Request, chosen: Kind, record_id: str) -> Response:
@@ -86,17 +94,21 @@ async def amend(request: Request, chosen: Kind, record_id: str) -> Response:
     parts = service(request)
     exchange.require_known(request)
     body = await exchange.read_body(request)
+    if replay := await parts.intake.recall(exchange.caller(request, body.text)):
+        return exchange.respond(request, replay, JSON)
     stored = await _record(parts, chosen, record_id)
+    _require_tag(request, chosen, stored)
     previous = [_parsed(one) for one in stored]
     before = chosen.view(_clinical(chosen, previous, parts), parts.content)
     kept = {name: before[name] for name in chosen.kept if name in before}
-    clinical = chosen.read({**kept, **body.tree}, parts.content, _now(parts))
-    patient_ref, patient_write = _patient(clinical.patient, parts)
-    resources = chosen.to_fhir(clinical, parts.content, patient_ref, parts.new_id, previous)
+    sent = {name: value for name, value in body.tree.items() if name not in chosen.computed}
+    clinical = chosen.read({**kept, **sent}, parts.content, _now(parts))
+    await _require_same_patient(parts, before["patient"], clinical.patient)
+    resources = chosen.amend(clinical, parts.content, before["patient"], parts.new_id, previous)
     notes = await _unheld(parts, chosen.view(clinical, parts.content), resources)
     results = _noted(chosen.results(clinical, parts.content, resources), notes)
-    writes = [*patient_write, *_next_versions(request, resources, stored)]
-    return await _store(request, body.text, writes, resources[0], results, status=200)
+    writes = _next_versions(resources, stored)
+    return await _store(request, body.text, chosen, writes, resources[0], results, status=200)
 
 
 async def withdrawn(request: Request, chosen: Kind, record_id: str) -> Response:
@@ -104,8 +116,9 @@ async def withdrawn(request: Request, chosen: Kind, record_id: str) -> Response:
     parts = service(request)
     exchange.require_known(request)
     stored = await _record(parts, chosen, record_id)
+    _require_tag(request, chosen, stored)
     parts_in_error = withdraw([resource for one in stored if not is_error(resource := _parsed(one))])
-    writes = _next_versions(request, parts_in_error, stored)
+    writes = _next_versions(parts_in_error, stored)
     caller = exchange.caller(request, b"")
     return exchange.respond(request, await parts.intake.accept(writes, caller, lambda _: Answer(204, b"")))
 
@@ -142,17 +155,39 @@ def _write(method: Any, resource: Resource, *, if_match: int | None = None) -> W
     return Write(method, resource["resourceType"], resource["id"], text, resource, if_match)
 
 
-def _next_versions(request: Request, resources: Sequence[Resource], stored: Sequence[Stored]) -> list[Write]:
+def _next_versions(resources: Sequence[Resource], stored: Sequence[Stored]) -> list[Write]:
     """Updates of what was read, on condition that nobody changed it since; creations of the rest."""
     versions = {f"{one.type}/{one.id}": one.version for one in stored}
-    asked = exchange.if_match(request)
-    if asked is not None:
-        versions[f"{stored[0].type}/{stored[0].id}"] = asked
     return [_write("PUT" if _name(r) in versions else "POST", r, if_match=versions.get(_name(r))) for r in resources]
 
 
+def _tag(kind: Kind, stored: Sequence[Stored]) -> str:
+    """The ETag of a record: another one whenever any of its resources has another version.
+
+    Of a plan, only what the plan still refers to counts.
+    """
+    anchor = next(one for one in stored if one.type == kind.anchor)
+    parts = set(parts_of(_parsed(anchor)))
+    counted = [one for one in stored if kind.points_back or one is anchor or f"{one.type}/{one.id}" in parts]
+    names = sorted(f"{one.type}/{one.id}/{one.version}" for one in counted if one.type != "Patient")
+    return f'W/"{anchor.version}-{hashlib.sha256(" ".join(names).encode()).hexdigest()[:12]}"'
+
+
+def _require_tag(request: Request, kind: Kind, stored: Sequence[Stored]) -> None:
+    asked = exchange.header(request, "if-match")
+    if asked is not None and asked not in ("*", _tag(kind, stored)):
+        raise PreconditionFailed([Issue("conflict", "The record has changed since it was read; read it again.")])
+
+
 async def _store(
-    request: Request, body: bytes, writes: Sequence[Write], anchor: Resource, results: dict[str, Any], *, status: int
+    request: Request,
+    body: bytes,
+    kind: Kind,
+    writes: Sequence[Write],
+    anchor: Resource,
+    results: dict[str, Any],
+    *,
+    status: int,
 ) -> Response:
     """Save, and answer with the references of what was written."""
 
@@ -161,7 +196,8 @@ async def _store(
         told = {"id": anchor["id"], **results, "resources": [f"{one.type}/{one.id}" for one in changed]}
         main = next(one for one in changed if (one.type, one.id) == (anchor["resourceType"], anchor["id"]))
         made = exchange.version_answer(status, main, body=lossless.dumps(told))
-        return replace(made, location=f"{request.url.path}/{anchor['id']}" if status == 201 else "")
+        address = f"{exchange.public_base(request)}{request.url.path}/{anchor['id']}"
+        return replace(made, location=address if status == 201 else "", etag=_tag(kind, changed))
 
     made = await service(request).intake.accept(writes, exchange.caller(request, body), answer)
     return exchange.respond(request, made, JSON)
@@ -183,20 +219,19 @@ async def _record(parts: Service, kind: Kind, record_id: str) -> list[Stored]:
     where = f"{kind.name}/{record_id}"
     async with parts.database.reading() as connection:
         anchor = await repository.read(connection, kind.anchor, record_id)
-        if anchor is None or anchor.content is None:
-            raise NotFound([Issue("not-found", f"There is no {where[:80]} here.")])
+        if anchor is None:
+            raise NotFound([Issue("not-found", f"There is no {where} here.")])
         resource = _parsed(anchor)
-        if is_error(resource):
+        if anchor.deleted or is_error(resource):
             kept = f"/fhir/{kind.anchor}/{record_id}/_history"
-            raise Gone([Issue("deleted", f"{where} was withdrawn as entered in error; its history is at {kept}.")])
+            raise Gone([Issue("deleted", f"{where} was withdrawn or deleted; its history is at {kept}.")])
         keys = [key for link in parts_of(resource) if (key := literal(link)) and key[0]]
         found = await repository.read_all(connection, keys)
         others = [found[key] for key in keys if key in found and not found[key].deleted]
         if kind.points_back:
-            given = [("derived-from", _name(resource)), ("_count", "1000")]
-            query = parts.searcher.parse(kind.points_back, given, strict=True)
-            others += (await search(connection, query)).matches
-    return [anchor, *others]
+            query = parts.searcher.parse(kind.points_back, [("derived-from", _name(resource))], strict=True)
+            others += (await search(connection, replace(query, count=_MOST_PARTS))).matches
+    return [anchor, *(one for one in others if belongs(resource, _parsed(one)))]
 
 
 def _clinical(kind: Kind, resources: Sequence[Resource], parts: Service) -> Any:
@@ -205,6 +240,19 @@ def _clinical(kind: Kind, resources: Sequence[Resource], parts: Service) -> Any:
     except Unrecognised as error:
         told = f"This {kind.anchor} was not written by the clinic API: {error}. Read it at /fhir."
         raise Rejected([Problem("not-supported", told, "")]) from None
+
+
+async def _require_same_patient(parts: Service, before: str, who: str | Identifier) -> None:
+    """Refuse to move a record to another patient: what was said of one is not true of another."""
+    if isinstance(who, Identifier):
+        query = parts.searcher.parse("Patient", [("identifier", f"{_escaped(who.system)}|{_escaped(who.value)}")])
+        async with parts.database.reading() as connection:
+            found = [f"Patient/{name}" for name in await matching_ids(connection, query)]
+    else:
+        found = [who]
+    if found != [before]:
+        told = "A record stays with its patient: withdraw it, and record it for the other patient."
+        raise Rejected([Problem("business-rule", told, "patient")])
 
 
 async def _unheld(parts: Service, view: dict[str, Any], resources: Sequence[Resource]) -> list[str]:
@@ -245,12 +293,18 @@ def _add_routes(kind: Kind) -> None:
     """The four operations of one kind of record, each documented with its own example."""
 
     async def post(request: Request) -> Response:
+        exchange.refuse_headers(request, "if-match", "if-none-match", "if-none-exist")
+        exchange.require_acceptable(request)
         return await record(request, kind)
 
     async def get(request: Request, record_id: str) -> Response:
+        exchange.refuse_headers(request, "if-none-match", "if-modified-since")
+        exchange.require_acceptable(request)
         return await show(request, kind, record_id)
 
     async def put(request: Request, record_id: str) -> Response:
+        exchange.refuse_headers(request, "if-none-match", "if-none-exist")
+        exchange.require_acceptable(request)
         return await amend(request, kind, record_id)
 
     async def delete(request: Request, record_id: str) -> Response:

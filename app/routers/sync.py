@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from app.fhir.instants import instant
 from app.fhir.outcomes import Issue, Refused
+from app.routers import exchange
 from app.routers.exchange import service
 from app.store import outbox
 from app.store.parameters import literal
@@ -14,17 +15,19 @@ from app.store.tables import Outbox
 
 router = APIRouter(prefix="/sync", tags=["Sync"])
 _Target = Query("", pattern="^[a-z0-9-]{0,64}$", description="Only this target.")
-_After = Query(0, ge=0, description="Only items after this number: the `next` of the page before.")
+_After = Query(0, ge=0, le=2**62, description="Only items after this number: the `next` of the page before.")
 _Limit = Query(100, ge=1, le=1000, alias="_count", description="Items per page.")
 
 
 @router.get("/targets", summary="The servers that are told of writes")
 async def targets(request: Request) -> Response:
+    exchange.require_known(request)
     return JSONResponse({"targets": [target.model_dump(mode="json") for target in service(request).targets]})
 
 
 @router.get("/status", summary="What waits, what was refused and what arrived, per target")
 async def status(request: Request) -> Response:
+    exchange.require_known(request)
     async with service(request).database.reading() as connection:
         found = {row["target"]: row for row in await outbox.status(connection)}
     names = [target.name for target in service(request).targets]
@@ -43,6 +46,7 @@ async def dead_letters(request: Request, target: str = _Target, after: int = _Af
 
 @router.get("/ledger", summary="Which version of a resource each target holds")
 async def ledger(request: Request, reference: str = Query(description="Such as Observation/1.")) -> Response:
+    exchange.require_known(request, "reference")
     target = literal(reference)
     if not target or not target[0]:
         raise Refused([Issue("value", "reference must be Type/id.", "reference")])
@@ -77,6 +81,7 @@ def _status(name: str, row: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _letters(request: Request, state: str, target: str, after: int, limit: int) -> Response:
+    exchange.require_known(request, "target", "after", "_count")
     async with service(request).database.reading() as connection:
         rows = await outbox.letters(connection, state, target=target, after=after, limit=limit)
     items = [_letter(row) for row in rows]

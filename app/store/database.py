@@ -8,6 +8,8 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,18 +21,35 @@ from sqlalchemy import Connection as SyncConnection
 from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 Connection: TypeAlias = AsyncConnection
 
 BUSY_SECONDS = 30
+# Names share this many locks: PostgreSQL has room for about 6,400 by default, and one transaction may name
+# thousands of resources. Two names that meet only wait for each other.
+LOCKS = 512
+_LOCK = text(
+    """SELECT CASE WHEN shared THEN pg_advisory_xact_lock_shared(number) ELSE pg_advisory_xact_lock(number) END
+    FROM (SELECT unnest(CAST(:numbers AS bigint[])) AS number, unnest(CAST(:shared AS boolean[])) AS shared
+    ORDER BY number) AS wanted"""
+)
 _MIGRATION_LOCK = 0x6465726D  # one advisory lock for all processes that start at once
 
 
 # SQLSTATE classes that are about the database, not about what was asked: connection, sign-in, no such database,
 # rollback by the server, out of resources, operator intervention.
 _NOT_OURS = ("08", "28", "3D", "40", "53", "57")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Lock:
+    """A name to hold until the transaction ends; shared: together with others who share it."""
+
+    name: str
+    shared: bool = False
 
 
 class Unavailable(Exception):
@@ -54,8 +73,9 @@ class Database:
             self._writer = self._sqlite_engine("BEGIN IMMEDIATE", pool_size=1)
             self._reader = self._sqlite_engine("BEGIN", pool_size=4)
         else:
-            self._writer = create_async_engine(self._url, pool_size=8, pool_pre_ping=True, hide_parameters=True)
-            self._reader = self._writer.execution_options(isolation_level="REPEATABLE READ")
+            # Readers have connections of their own: writers that wait for each other must not keep them out.
+            self._writer = self._postgresql_engine("READ COMMITTED")
+            self._reader = self._postgresql_engine("REPEATABLE READ")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -74,16 +94,21 @@ class Database:
         async with _translated(), self._reader.begin() as connection:
             yield connection
 
-    async def lock(self, connection: AsyncConnection, names: Iterable[str]) -> None:
-        """Hold each name until the transaction ends; another transaction that wants one waits.
+    async def lock(self, connection: AsyncConnection, locks: Iterable[Lock]) -> None:
+        """Hold each lock until the transaction ends; another transaction that wants one waits.
 
-        Names are taken in one order everywhere, so two transactions cannot wait for each other.
+        Locks are taken in one order everywhere, so two transactions cannot wait for each other.
         SQLite needs nothing: its write transactions already follow one another.
         """
-        numbers = sorted({int.from_bytes(hashlib.sha256(n.encode()).digest()[:8], signed=True) for n in names})
-        if numbers and not self.is_sqlite:
-            statement = "SELECT pg_advisory_xact_lock(n) FROM (SELECT unnest(CAST(:n AS bigint[])) AS n ORDER BY 1) s"
-            await connection.execute(text(statement), {"n": numbers})
+        if self.is_sqlite:
+            return
+        wanted: dict[int, bool] = {}
+        for lock in locks:
+            number = int.from_bytes(hashlib.sha256(lock.name.encode()).digest()[:8]) % LOCKS
+            wanted[number] = wanted.get(number, True) and lock.shared
+        if wanted:
+            numbers = sorted(wanted)
+            await connection.execute(_LOCK, {"numbers": numbers, "shared": [wanted[n] for n in numbers]})
 
     async def migrate(self) -> None:
         """Bring the schema to the newest version; processes that start together do it once."""
@@ -96,6 +121,17 @@ class Database:
         """Whether the database answers and its schema is the newest version."""
         async with self.reading() as connection:
             return bool(await connection.run_sync(_is_newest))
+
+    def _postgresql_engine(self, isolation_level: Any) -> AsyncEngine:
+        return create_async_engine(
+            self._url,
+            isolation_level=isolation_level,
+            pool_size=8,
+            max_overflow=0,
+            pool_timeout=10,
+            pool_pre_ping=True,
+            hide_parameters=True,
+        )
 
     def _sqlite_engine(self, begin: str, *, pool_size: int) -> AsyncEngine:
         engine = create_async_engine(
@@ -121,7 +157,7 @@ class Database:
 async def _translated() -> AsyncIterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError, OSError) as error:
+    except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
         raise Unavailable(type(error).__name__) from error
     except DBAPIError as error:
         if str(getattr(error.orig, "sqlstate", "")).startswith(_NOT_OURS):
@@ -141,6 +177,10 @@ def _upgrade(connection: SyncConnection) -> None:
     command.upgrade(config, "head")
 
 
+@cache
+def _head() -> str | None:
+    return ScriptDirectory.from_config(_alembic()).get_current_head()
+
+
 def _is_newest(connection: SyncConnection) -> bool:
-    head = ScriptDirectory.from_config(_alembic()).get_current_head()
-    return MigrationContext.configure(connection).get_current_revision() == head
+    return MigrationContext.configure(connection).get_current_revision() == _head()

@@ -38,13 +38,13 @@ class Delivery:
     verified: str = "answer"
 
 
-async def due(connection: AsyncConnection, target: str, *, limit: int) -> list[Item]:
-    """The oldest pending items of a target, in the order they were written."""
+async def due(connection: AsyncConnection, target: str, *, now: int, limit: int) -> list[Item]:
+    """The oldest pending items of a target that need not wait, in the order they were written."""
     columns = (Outbox.oid, Outbox.type, Outbox.id, Outbox.version, Outbox.attempts, Version.content)
     statement = (
         select(*columns)  # type: ignore[call-overload]
         .join(Version, col(Version.vid) == col(Outbox.vid))
-        .where(col(Outbox.target) == target, col(Outbox.state) == "pending")
+        .where(col(Outbox.target) == target, col(Outbox.state) == "pending", col(Outbox.not_before) <= now)
         .order_by(col(Outbox.oid))
         .limit(limit)
     )
@@ -76,7 +76,9 @@ async def delivered(connection: AsyncConnection, target: str, deliveries: Iterab
             "delivered_at": now,
             "verified": done.verified,
         }
-        await connection.execute(_upsert(connection, Ledger, row, ["target", "type", "id"]))
+        # A worker that lost its lease may come late: what is known to be newer stays.
+        newer = col(Ledger.version) <= done.version
+        await connection.execute(_upsert(connection, Ledger, row, ["target", "type", "id"], newer))
         await _strike(connection, target, done.type, done.id, done.version)
 
 
@@ -91,6 +93,12 @@ async def tried(connection: AsyncConnection, oids: Sequence[int], reason: str) -
     """Count an attempt that brought no answer to rely on; the items stay pending."""
     values = {"attempts": col(Outbox.attempts) + 1, "reason": reason[:_LONGEST_REASON]}
     await connection.execute(update(Outbox).where(col(Outbox.oid).in_(oids)).values(**values))
+
+
+async def postponed(connection: AsyncConnection, oid: int, reason: str, *, not_before: int) -> None:
+    """Let one item wait while the others go on."""
+    await tried(connection, [oid], reason)
+    await connection.execute(update(Outbox).where(col(Outbox.oid) == oid).values(not_before=not_before))
 
 
 async def status(connection: AsyncConnection) -> list[dict[str, Any]]:

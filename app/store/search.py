@@ -15,11 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from app.fhir.instants import period
-from app.fhir.outcomes import Issue, Refused
+from app.fhir.outcomes import Issue, Refused, TooLarge
 from app.store.parameters import SearchParameter, SearchParameters, indexed, literal
 from app.store.repository import Stored
 from app.store.tables import Resource, SearchReference, SearchToken, Version
 
+# What one statement may ask for: SQLite takes 1,000 nested conditions.
+_MOST_IDS, _MOST_VALUES, _MOST_PARAMETERS = 1_000, 200, 64
 CONTROL = ("_count", "_cursor", "_format", "_pretty")
 
 
@@ -66,6 +68,8 @@ class Searcher:
         self, resource_type: str, given: Sequence[tuple[str, str]], *, strict: bool = False, base: str = ""
     ) -> Query:
         """The query of URL parameters. Raises Refused naming every malformed one; when strict, every unknown one."""
+        if len(given) > _MOST_PARAMETERS:
+            raise TooLarge([Issue("too-costly", f"At most {_MOST_PARAMETERS} search parameters can be given at once.")])
         draft = _Draft(count=self._page_size)
         for name, value in given:
             self._take(draft, resource_type, name, value, base)
@@ -105,15 +109,17 @@ class Searcher:
         served = self._parameters.of(resource_type).get(code)
         if served is None and code not in ("_id", "_lastUpdated"):
             return None
-        if modifier and not (served and served.kind == "reference" and modifier[:1].isupper()):
+        if modifier and not (served and served.kind == "reference" and modifier in (served.targets or (modifier,))):
             raise ValueError(f"the modifier :{modifier[:40]} is not supported")
         if "\0" in value:
             raise ValueError("a value cannot contain NUL")
         values = [part for part in _split(value) if part]
         if not values:
             raise ValueError("a value is missing")
+        if len(values) > (_MOST_IDS if code == "_id" else _MOST_VALUES):
+            raise ValueError(f"at most {_MOST_IDS} ids or {_MOST_VALUES} other values can be given at once")
         if served is None:
-            return _on_id(values) if code == "_id" else and_(*map(_on_last_updated, values))
+            return _on_id(values) if code == "_id" else or_(*map(_on_last_updated, values))
         if served.kind == "token":
             return _exists(SearchToken, resource_type, served, or_(*map(_on_token, values)))
         return _exists(SearchReference, resource_type, served, or_(*(_on_reference(v, modifier, base) for v in values)))
@@ -152,6 +158,11 @@ async def matching_ids(connection: AsyncConnection, query: Query, *, limit: int 
     return list(rows.scalars())
 
 
+def codes(value: str) -> list[str]:
+    """The codes of a token parameter's value, without their systems."""
+    return [_unescape(_split(part, "|")[-1]) for part in _split(value)]
+
+
 def _exists(
     table: type[SearchToken] | type[SearchReference],
     resource_type: str,
@@ -166,7 +177,14 @@ def _exists(
 
 def _split(value: str, separator: str = ",") -> list[str]:
     r"""The parts of a value between separators; one escaped as \, does not separate, and stays escaped."""
-    return re.split(rf"(?<!\\){re.escape(separator)}", value)
+    parts, escaped = [""], False
+    for character in value:
+        if character == separator and not escaped:
+            parts.append("")
+        else:
+            parts[-1] += character
+        escaped = character == "\\" and not escaped
+    return parts
 
 
 def _unescape(value: str) -> str:
@@ -181,6 +199,8 @@ def _on_token(value: str) -> ColumnElement[bool]:
     *system, code = [_unescape(part) for part in _split(value, "|")]
     if len(system) > 1:
         raise ValueError("expected a code, or system|code")
+    if system and not system[0] and not code:
+        raise ValueError("expected a code, system|code, |code or system|")
     conditions = [col(SearchToken.system) == indexed(part) for part in system]
     if code or not system:
         conditions.append(col(SearchToken.value) == indexed(code))

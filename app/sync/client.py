@@ -1,6 +1,7 @@
 """Talking to a target: one request, and what its answer means."""
 
 import email.utils
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from app.fhir.outcomes import Refused
 from app.store.outbox import Item
 
 _FHIR_JSON = {"Content-Type": "application/fhir+json"}
+_LONGEST_WAIT = 3600.0
 
 
 class Meaning(Enum):
@@ -22,20 +24,24 @@ class Meaning(Enum):
 
     DONE = "the target has it"
     REFUSED = "the target has understood and refused"
+    NOT_NOW = "the target cannot take this resource now; others it can"
     LATER = "nothing is known, or the target is not able to: try again"
 
 
 # One table of answers. Any other 2xx is DONE, any other 4xx REFUSED, all else LATER.
-# 401 and 403 are about our credentials, not about the resource; 409 passes when the other write is done.
+# 413 is a refusal whoever says it: the same body will be as large the next time.
+# 401 and 403 are about our credentials, not about the resource. 409 passes when the other write is done, or never
+# does: a deletion of what is still referred to.
 _MEANINGS = {
     401: Meaning.LATER,
     403: Meaning.LATER,
     408: Meaning.LATER,
-    409: Meaning.LATER,
+    409: Meaning.NOT_NOW,
     425: Meaning.LATER,
     429: Meaning.LATER,
 }
-_LONGEST_WAIT = 3600.0
+# A deletion of what is not there, or no longer, has what it wanted.
+_DELETED_ALREADY = (404, 410)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +59,11 @@ class Reply:
 async def put(client: httpx.AsyncClient, item: Item) -> Reply:
     """Send one version: PUT with the same id, or DELETE."""
     address = f"{item.type}/{item.id}"
-    if item.content is None:
-        reply = await _send(client, "DELETE", address, b"")
-        # Not there, or no longer there: that is what was wanted.
-        return Reply(Meaning.DONE, reply.status) if reply.status in (404, 410) else reply
-    return await _send(client, "PUT", address, item.content)
+    if item.content is not None:
+        return await _send(client, "PUT", address, item.content)
+    reply = await _send(client, "DELETE", address, b"")
+    found = reply.status in _DELETED_ALREADY and reply.meaning is Meaning.REFUSED
+    return Reply(Meaning.DONE, reply.status) if found else reply
 
 
 async def transaction(client: httpx.AsyncClient, items: Sequence[Item]) -> tuple[Reply, list[Reply]]:
@@ -70,20 +76,25 @@ async def transaction(client: httpx.AsyncClient, items: Sequence[Item]) -> tuple
     whole = await _send(client, "POST", "", body)
     if whole.meaning is not Meaning.DONE:
         return whole, []
-    entries = (whole.body or {}).get("entry", [])
+    entries = _responses(whole.body or {})
     if len(entries) != len(items):
-        told = f"The target answered {len(entries)} entries for {len(items)} sent."
+        told = f"The target answered {len(entries)} readable entries for {len(items)} sent."
         return Reply(Meaning.LATER, whole.status, reason=told), []
-    return whole, [_entry_reply(entry.get("response", {})) for entry in entries]
+    return whole, [_entry_reply(item, response) for item, response in zip(items, entries, strict=True)]
 
 
 def meaning_of(status: int, *, is_fhir: bool) -> Meaning:
-    """What a status means. A 4xx without an OperationOutcome comes from something before the FHIR server."""
+    """What a status means. is_fhir: the body is what a FHIR server answers: a resource, or for success nothing.
+
+    Anything else comes from something before the FHIR server: a sign-in page is no delivery, a proxy's 404 no refusal.
+    """
+    if status == 413:
+        return Meaning.REFUSED
+    if not is_fhir:
+        return Meaning.LATER
     if 200 <= status < 300:
         return Meaning.DONE
-    if status in _MEANINGS or not 400 <= status < 500 or not is_fhir:
-        return _MEANINGS.get(status, Meaning.LATER)
-    return Meaning.REFUSED
+    return _MEANINGS.get(status, Meaning.REFUSED if 400 <= status < 500 else Meaning.LATER)
 
 
 def _entry(base: str, item: Item) -> Entry:
@@ -92,11 +103,20 @@ def _entry(base: str, item: Item) -> Entry:
     return Entry(f"{base}/{address}" if item.content else "", item.content or b"", {"request": request})
 
 
-def _entry_reply(response: dict[str, Any]) -> Reply:
-    status = int(str(response.get("status", "0"))[:3] or 0)
+def _responses(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    """The responses of a Bundle's entries that have a status to read."""
+    entries = answer.get("entry")
+    found = [entry.get("response") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return [one for one in found if isinstance(one, dict) and re.match("[1-5][0-9]{2}", str(one.get("status")))]
+
+
+def _entry_reply(item: Item, response: dict[str, Any]) -> Reply:
+    status = int(str(response["status"])[:3])
+    if item.content is None and status in _DELETED_ALREADY:
+        return Reply(Meaning.DONE, status)
     outcome = response.get("outcome")
-    reason = lossless.dumps(outcome).decode() if outcome else ""
-    return Reply(meaning_of(status, is_fhir=bool(outcome)), status, str(response.get("etag", "")), reason=reason)
+    reason = f"{status} {lossless.dumps(outcome).decode() if outcome else ''}".strip()
+    return Reply(meaning_of(status, is_fhir=True), status, str(response.get("etag", "")), reason=reason)
 
 
 async def _send(client: httpx.AsyncClient, method: str, address: str, body: bytes) -> Reply:
@@ -105,7 +125,11 @@ async def _send(client: httpx.AsyncClient, method: str, address: str, body: byte
     except httpx.HTTPError as error:
         return Reply(Meaning.LATER, 0, reason=type(error).__name__)
     found = _object(response.content)
-    meaning = meaning_of(response.status_code, is_fhir=found.get("resourceType") == "OperationOutcome")
+    if 200 <= response.status_code < 300:
+        is_fhir = not response.content or "resourceType" in found
+    else:
+        is_fhir = found.get("resourceType") == "OperationOutcome"
+    meaning = meaning_of(response.status_code, is_fhir=is_fhir)
     reason = "" if meaning is Meaning.DONE else f"{response.status_code} {response.text[:2000]}"
     etag = response.headers.get("etag", "")
     return Reply(meaning, response.status_code, etag, found, reason, _retry_after(response))
@@ -121,7 +145,7 @@ def _object(text: bytes) -> dict[str, Any]:
 def _retry_after(response: httpx.Response) -> float:
     """Seconds that Retry-After asks for, in either of its forms."""
     value = response.headers.get("retry-after", "")
-    if value.isdigit():
+    if value.isascii() and value.isdigit():
         return min(float(value), _LONGEST_WAIT)
     try:
         moment = email.utils.parsedate_to_datetime(value)

@@ -7,7 +7,9 @@ content under the same id. So a worker may be killed anywhere.
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
 import httpx
 import structlog
@@ -20,9 +22,14 @@ from app.sync.client import Meaning, Reply, put, transaction
 from app.sync.targets import Target
 
 POLL_SECONDS = 0.5
+# How often a resource is sent that the target cannot take "now" before it is put aside: over some five minutes.
+MOST_ATTEMPTS = 10
 _FIRST_WAIT = 1.0
 _LONGEST_WAIT = 60.0
 _log = structlog.get_logger()
+
+
+Answered = TypeVar("Answered")
 
 
 class LeaseLost(Exception):
@@ -77,51 +84,70 @@ class Pusher:
         if reply.meaning is not Meaning.LATER:
             return 0, 0
         wait = max(reply.wait, backoff_seconds(failures, random.random()))  # noqa: S311 (jitter)
-        _log.warning("target not served", target=target.name, status=reply.status, wait_seconds=round(wait, 1))
+        # Without a status the reason is the name of an exception, never a text of the target's.
+        reason = reply.reason if not reply.status else ""
+        _log.warning("target not served", target=target.name, status=reply.status, reason=reason, wait=round(wait, 1))
         return wait, failures + 1
 
     async def deliver(self, target: Target, client: httpx.AsyncClient) -> Reply | None:
         """Deliver the oldest items of a target; None if there is nothing to deliver or another worker does."""
-        async with self._database.reading() as connection:
-            items = newest(await outbox.due(connection, target.name, limit=target.batch_size))
-        if not items or not await self._claim(target):
+        # What is due is read again under the lease: another worker may have sent it meanwhile.
+        if not await self._due(target) or not await self._claim(target):
+            return None
+        every = await self._due(target)
+        items = newest(every)
+        if not items:
             return None
         if target.delivery == "transaction" and len(items) > 1:
-            whole, replies = await transaction(client, items)
+            whole, replies = await self._bounded(transaction(client, items))
             if whole.meaning is Meaning.LATER:
                 await self._note(target, [(item, whole) for item in items])
                 return whole
             if replies:
                 return await self._note(target, list(zip(items, replies, strict=True)))
-        return await self._singly(target, client, items)
+        return await self._singly(target, client, every)
+
+    async def _due(self, target: Target) -> list[Item]:
+        async with self._database.reading() as connection:
+            return await outbox.due(connection, target.name, now=self._clock(), limit=target.batch_size)
 
     async def _singly(self, target: Target, client: httpx.AsyncClient, items: Sequence[Item]) -> Reply:
-        """One by one: a resource the target refuses does not keep the others back."""
+        """One by one, every version in its order: a resource the target refuses does not keep the others back, and
+        none comes before what it refers to."""
         for item in items:
             if not await self._claim(target):
                 raise LeaseLost
-            reply = await put(client, item)
+            reply = await self._bounded(put(client, item))
             await self._note(target, [(item, reply)])
             if reply.meaning is Meaning.LATER:
                 return reply
         return reply
 
     async def _note(self, target: Target, replies: Sequence[tuple[Item, Reply]]) -> Reply:
-        """Write down what the answers mean; answers the least certain of them."""
-        done = [Delivery(i.type, i.id, i.version, r.etag) for i, r in replies if r.meaning is Meaning.DONE]
-        refused = [(item, reply) for item, reply in replies if reply.meaning is Meaning.REFUSED]
-        later = [(item, reply) for item, reply in replies if reply.meaning is Meaning.LATER]
+        """Write down what the answers mean; answers the first that says the target is not able to, if one does."""
+        now = self._clock()
         async with self._database.writing() as connection:
-            await outbox.delivered(connection, target.name, done, now=self._clock())
-            for item, reply in refused:
-                await outbox.refused(connection, target.name, item, reply.reason)
-            if later:
-                await outbox.tried(connection, [item.oid for item, _ in later], later[0][1].reason)
-        _log.info("delivered", target=target.name, done=len(done), refused=len(refused), later=len(later))
-        return later[0][1] if later else replies[0][1]
+            done = [Delivery(i.type, i.id, i.version, r.etag) for i, r in replies if r.meaning is Meaning.DONE]
+            await outbox.delivered(connection, target.name, done, now=now)
+            for item, reply in replies:
+                if reply.meaning is Meaning.REFUSED or (reply.meaning is Meaning.NOT_NOW and _is_hopeless(item)):
+                    await outbox.refused(connection, target.name, item, reply.reason)
+                elif reply.meaning is Meaning.NOT_NOW:
+                    wait = max(reply.wait, backoff_seconds(item.attempts, 1))
+                    await outbox.postponed(connection, item.oid, reply.reason, not_before=now + int(wait * 1_000_000))
+                elif reply.meaning is Meaning.LATER:
+                    await outbox.tried(connection, [item.oid], reply.reason)
+        counts = Counter(reply.meaning.name.lower() for _, reply in replies)
+        _log.info("delivered", target=target.name, **counts)
+        return next((reply for _, reply in replies if reply.meaning is Meaning.LATER), replies[0][1])
+
+    async def _bounded(self, sending: Coroutine[Any, Any, Answered]) -> Answered:
+        """Send, but not for longer than the lease surely lasts: who takes over must not be overtaken."""
+        async with asyncio.timeout(self._lease / 2_000_000):
+            return await sending
 
     async def _claim(self, target: Target) -> bool:
-        """Hold the lease for long enough to send once more."""
+        """Hold the lease for at least half its time: long enough to send once more."""
         now = self._clock()
         if self._held_until.get(target.name, 0) - now > self._lease // 2:
             return True
@@ -135,6 +161,10 @@ class Pusher:
         if self._held_until.pop(target.name, 0):
             async with self._database.writing() as connection:
                 await outbox.release(connection, target.name, self._owner)
+
+
+def _is_hopeless(item: Item) -> bool:
+    return item.attempts + 1 >= MOST_ATTEMPTS
 
 
 def newest(items: Sequence[Item]) -> list[Item]:

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from app.settings import WrongSettings
 
@@ -22,11 +22,21 @@ class Target(BaseModel):
 
     @field_validator("base_url", mode="before")
     @classmethod
-    def _without_slash(cls, value: object) -> object:
+    def _address(cls, value: object) -> object:
+        if TypeAdapter(AnyHttpUrl).validate_python(value).username:
+            raise ValueError("must not hold a user name or password: addresses are shown")
         return value.rstrip("/") if isinstance(value, str) else value
 
     def wants(self, resource_type: str) -> bool:
         return not self.types or resource_type in self.types
+
+
+class _File(BaseModel):
+    """The whole targets file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    target: tuple[Target, ...] = ()
 
 
 def load_targets(path: Path | None, known_types: frozenset[str]) -> tuple[Target, ...]:
@@ -34,16 +44,14 @@ def load_targets(path: Path | None, known_types: frozenset[str]) -> tuple[Target
     if path is None:
         return ()
     try:
-        blocks = tomllib.loads(path.read_text("utf-8"))
-        targets = tuple(Target.model_validate(block) for block in blocks.pop("target", []))
-    except tomllib.TOMLDecodeError as error:
+        targets = _File.model_validate(tomllib.loads(path.read_text("utf-8"))).target
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise WrongSettings(f"{path.name}: not TOML: {error}") from None
     except ValidationError as error:
         told = [f"{path.name}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise WrongSettings("\n".join(told)) from None
-    problems = [f"{path.name}: {name}: no such block" for name in blocks]
     names = [target.name for target in targets]
-    problems += [f"{path.name}: two targets are named {name}" for name in {n for n in names if names.count(n) > 1}]
+    problems = [f"{path.name}: two targets are named {name}" for name in {n for n in names if names.count(n) > 1}]
     problems += [
         f"{path.name}: {target.name}: {name} is no R4 resource type"
         for target in targets

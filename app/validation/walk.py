@@ -90,7 +90,7 @@ class Walk:
         for element in rule.required:
             if element.name not in seen:
                 # The place is the element's own, so that a client can point at the field that is empty.
-                report.add("required", f"{element.path} is required, but missing", f"{spot.path}.{element.name}")
+                report.add("required", "required, but missing", f"{spot.path}.{element.name}")
         # Constraints presume the shape is right, so they wait until it is.
         if rule.constraints and not any(issue.code == "structure" for issue in report.issues[before:]):
             self.constraints(rule.constraints, value, None, spot, scope, rule.name)

@@ -12,7 +12,7 @@ from app.store import outbox
 from app.store.database import Database
 from app.store.outbox import Item
 from app.sync.client import Meaning, meaning_of
-from app.sync.push import Pusher, backoff_seconds, newest
+from app.sync.push import MOST_ATTEMPTS, Pusher, backoff_seconds, newest
 from app.sync.targets import Target
 from tests.builders import observation, patient
 from tests.conftest import serving
@@ -81,7 +81,7 @@ async def test_what_was_written_arrives_once_with_its_etag_in_the_ledger(sides: 
 
 
 @pytest.mark.parametrize("delivery", ["transaction", "single"])
-async def test_only_the_newest_version_is_sent_and_a_deletion_arrives(sides: Sides, delivery: str) -> None:
+async def test_a_transaction_has_the_newest_version_only_and_a_deletion_arrives(sides: Sides, delivery: str) -> None:
     target = TARGET.model_copy(update={"delivery": delivery})
     for active in (True, False, True):
         await sides.here.put("/fhir/Patient/p", json=patient(id="p", active=active))
@@ -91,7 +91,7 @@ async def test_only_the_newest_version_is_sent_and_a_deletion_arrives(sides: Sid
     await sides.here.delete("/fhir/Observation/o")
     await sides.deliver(target=target)
 
-    assert await sides.versions("Patient/p") == 1
+    assert await sides.versions("Patient/p") == (1 if delivery == "transaction" else 3)
     assert (await sides.wire.partner.get("/fhir/Patient/p")).json()["active"] is True
     assert (await sides.wire.partner.get("/fhir/Observation/o")).status_code == 410
     assert (await sides.status())["pending"] == 0
@@ -112,7 +112,17 @@ async def test_an_answer_lost_on_the_way_makes_no_duplicate(sides: Sides) -> Non
 
 @pytest.mark.parametrize(
     ("status", "body"),
-    [(500, b""), (503, b"{}"), (429, b""), (401, b""), (404, b"<html>no such host</html>"), (400, b"bad gateway")],
+    [
+        (500, b""),
+        (503, b"{}"),
+        (429, b""),
+        (401, b""),
+        (404, b"<html>no such host</html>"),
+        (400, b"bad gateway"),
+        (200, b"<html>sign in</html>"),
+        (200, b"{}"),
+        (302, b""),
+    ],
 )
 async def test_a_target_that_is_not_able_to_keeps_nothing_and_loses_nothing(
     sides: Sides, status: int, body: bytes
@@ -141,6 +151,36 @@ async def test_one_refused_resource_keeps_no_other_back(sides: Sides) -> None:
     assert [one["reference"] for one in dead] == ["Patient/b"]
     assert "business-rule" in dead[0]["reason"]
     assert [await sides.versions(f"Patient/{name}") for name in "abc"] == [1, 0, 1]
+
+
+async def test_a_resource_the_target_cannot_take_now_waits_while_others_go_on(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.sync.push.backoff_seconds", lambda *_: 0)
+    for name in "ab":
+        await sides.here.put(f"/fhir/Patient/{name}", json=patient(id=name))
+    outcome = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "conflict"}]}
+    sides.wire.refuse, sides.wire.refusal = {"Patient/a": outcome}, 409
+
+    for _ in range(MOST_ATTEMPTS):
+        await sides.deliver()
+
+    assert await sides.versions("Patient/b") == 1
+    assert await sides.status() == {"pending": 0, "dead": 1, "delivered": 1}
+
+
+@pytest.mark.parametrize("entry", [None, "x", {}, {"response": None}, {"response": {"status": "OK"}}])
+async def test_an_answer_that_cannot_be_read_is_no_delivery(sides: Sides, entry: object) -> None:
+    for name in "ab":
+        await sides.here.put(f"/fhir/Patient/{name}", json=patient(id=name))
+    answer = {"resourceType": "Bundle", "type": "transaction-response", "entry": [entry, entry]}
+    sides.wire.answers = [httpx.Response(200, json=answer)]
+
+    assert await sides.deliver() is Meaning.LATER
+
+    waiting = (await sides.here.get("/sync/queue")).json()["items"]
+    assert [(one["attempts"], bool(one["reason"])) for one in waiting] == [(1, True), (1, True)]
+    assert await sides.deliver() is Meaning.DONE
 
 
 async def test_two_workers_do_not_serve_one_target_at_once(sides: Sides) -> None:
@@ -198,11 +238,13 @@ async def test_a_running_worker_delivers_and_stops_when_told(sides: Sides, monke
     ("status", "is_fhir", "meaning"),
     [
         (200, True, Meaning.DONE),
-        (201, False, Meaning.DONE),
+        (201, True, Meaning.DONE),
         (400, True, Meaning.REFUSED),
         (400, False, Meaning.LATER),
         (404, True, Meaning.REFUSED),
-        (409, True, Meaning.LATER),
+        (409, True, Meaning.NOT_NOW),
+        (413, False, Meaning.REFUSED),
+        (200, False, Meaning.LATER),
         (412, True, Meaning.REFUSED),
         (422, True, Meaning.REFUSED),
         (429, True, Meaning.LATER),

@@ -8,13 +8,15 @@ import httpx
 
 class Wire(httpx.AsyncBaseTransport):
     """Carries requests to the partner. answers: given instead of the partner's, in turn; lose_answers: how many of
-    the partner's answers get lost; refuse: references whose PUT is answered with 422 and this outcome."""
+    the partner's answers get lost; refuse: references whose PUT is answered with the status `refusal` and this
+    outcome."""
 
     def __init__(self, partner: httpx.AsyncClient) -> None:
         self.partner = partner
         self.answers: list[httpx.Response] = []
         self.lose_answers = 0
         self.refuse: dict[str, Any] = {}
+        self.refusal = 422
 
     def client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(transport=self, base_url="http://partner.test/fhir")
@@ -25,7 +27,7 @@ class Wire(httpx.AsyncBaseTransport):
         body = await request.aread()
         for reference, outcome in self.refuse.items():
             if f"/{reference}" in str(request.url) or f'"{reference}"'.encode() in body:
-                return httpx.Response(422, content=json.dumps(outcome))
+                return httpx.Response(self.refusal, content=json.dumps(outcome))
         answer = await self.partner.request(
             request.method, request.url.path, content=body, headers={"Content-Type": "application/fhir+json"}
         )

@@ -1,0 +1,24 @@
+"""A worker process: delivers what waits for the sync targets, until it is told to stop."""
+
+import asyncio
+import signal
+from contextlib import suppress
+
+from app.logs import configure
+from app.main import make_pusher, open_database
+from app.settings import Settings
+from app.sync.targets import load_targets
+from app.validation import load_validator
+
+
+async def work(settings: Settings) -> None:
+    """Deliver until SIGTERM or SIGINT. Raises WrongSettings if the targets file cannot be used."""
+    configure(settings.log_level)
+    targets = load_targets(settings.sync_targets, load_validator().resource_types)
+    async with open_database(settings) as database:
+        task = asyncio.ensure_future(make_pusher(settings, database, targets).run())
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, task.cancel)
+        print(f"Dermatome worker for {', '.join(target.name for target in targets)}", flush=True)
+        with suppress(asyncio.CancelledError):
+            await task
