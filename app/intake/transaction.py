@@ -17,11 +17,22 @@ _METHODS = ("DELETE", "POST", "PUT")
 
 
 @dataclass(frozen=True, slots=True)
+class Read:
+    """A GET of a batch: the address below the FHIR endpoint, and where it stood."""
+
+    url: str
+    path: str
+
+
+Item = Write | Read | Refused
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
-    """A Bundle's writes in the order of its entries; in a batch, an entry that cannot be read is its refusal."""
+    """What a Bundle asks for, in the order of its entries; in a batch, an entry that cannot be read is its refusal."""
 
     kind: Literal["batch", "transaction"]
-    entries: list[Write | Refused]
+    entries: list[Item]
 
 
 def read_bundle(text: bytes, tree: Mapping[str, Any], checker: Checker, types: frozenset[str]) -> Asked:
@@ -36,7 +47,7 @@ def read_bundle(text: bytes, tree: Mapping[str, Any], checker: Checker, types: f
         told = "Only a batch or a transaction is processed here; POST other Bundles to /fhir/Bundle to store them."
         problems.append(Issue("value", told, "Bundle.type"))
     read = [
-        _write(i, entry, content, types)
+        _item(i, entry, content, types, kind)
         for i, (entry, content) in enumerate(zip(entries, lossless.entry_texts(text), strict=True))
     ]
     own = [issue for issue in problems if kind != "batch" or not issue.expression.startswith("Bundle.entry[")]
@@ -48,8 +59,8 @@ def read_bundle(text: bytes, tree: Mapping[str, Any], checker: Checker, types: f
     return Asked(kind, [_readable(entry, wrong.get(i, ())) for i, entry in enumerate(read)])  # type: ignore[arg-type]
 
 
-def _readable(entry: Write | Refused, problems: Sequence[Issue]) -> Write | Refused:
-    return Refused(problems) if problems and isinstance(entry, Write) else entry
+def _readable(entry: Item, problems: Sequence[Issue]) -> Item:
+    return Refused(problems) if problems and not isinstance(entry, Refused) else entry
 
 
 def weak_etag(value: str, expression: str) -> int:
@@ -77,15 +88,18 @@ def _by_entry(issues: Sequence[Issue]) -> dict[int, list[Issue]]:
     return found
 
 
-def _write(index: int, entry: Mapping[str, Any], text: bytes, types: frozenset[str]) -> Write | Refused:
+def _item(index: int, entry: Mapping[str, Any], text: bytes, types: frozenset[str], kind: object) -> Item:
     path = f"Bundle.entry[{index}]"
+    request = entry.get("request")
+    if kind == "batch" and isinstance(request, dict) and request.get("method") == "GET":
+        return Read(str(request.get("url", "")).lstrip("/"), path)
     try:
-        return _read_entry(path, entry, text, types)
+        return _write(path, entry, text, types)
     except Refused as refused:
         return refused
 
 
-def _read_entry(path: str, entry: Mapping[str, Any], text: bytes, types: frozenset[str]) -> Write:
+def _write(path: str, entry: Mapping[str, Any], text: bytes, types: frozenset[str]) -> Write:
     request, resource = entry.get("request"), entry.get("resource")
     if not isinstance(request, dict):
         raise Refused([Issue("required", "An entry of a batch or transaction needs a request.", f"{path}.request")])
@@ -96,7 +110,8 @@ def _read_entry(path: str, entry: Mapping[str, Any], text: bytes, types: frozens
         if name in request
     ]
     if method not in _METHODS:
-        told = f"The method {str(method)[:10]} in a Bundle is not supported; offered: {', '.join(_METHODS)}."
+        offered = f"{', '.join(_METHODS)}, and in a batch GET"
+        told = f"The method {str(method)[:10]} is not supported here; offered: {offered}."
         raise NotSupported([*issues, Issue("not-supported", told, f"{path}.request.method")])
     address = _ADDRESS.fullmatch(url)
     if not address or (method == "POST") == bool(address["id"]):

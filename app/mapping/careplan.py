@@ -1,7 +1,7 @@
 """A treatment plan as CarePlan, Goals and requests, there and back."""
 
-from collections.abc import Callable, Sequence
-from html import escape
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from app.mapping.elements import (
@@ -23,12 +23,16 @@ from app.mapping.elements import (
     reference,
     target,
 )
-from app.mapping.goal import goal_of, goal_resource, goal_text
-from app.mapping.request import activity_of, activity_text, request
+from app.mapping.goal import goal_of, goal_resource
+from app.mapping.narrative import TITLE, narrative
+from app.mapping.request import activity_of, request
 from app.mapping.revision import amended
+from app.pain.activities import Activity
 from app.pain.content import Content
 from app.pain.plan_context import Fact
-from app.pain.treatments import Activity, Goal, TreatmentPlan
+from app.pain.treatments import Goal, TreatmentPlan
+
+Part = Goal | Activity
 
 _PLAN: Key = ("CarePlan",)
 _REQUESTS = ("MedicationRequest", "ServiceRequest")
@@ -37,7 +41,7 @@ _FACT_VALUES = {"number": "valueDecimal", "integer": "valueInteger", "text": "va
 
 def plan_to_fhir(plan: TreatmentPlan, content: Content, *, patient_ref: str, ids: Callable[[], str]) -> list[Resource]:
     """The CarePlan, then its Goals, then one request for each activity."""
-    return _written(plan, content, patient_ref, new_ids(ids))
+    return _written(plan, content, patient_ref, new_ids(ids), {})
 
 
 def amend_plan(
@@ -45,8 +49,10 @@ def amend_plan(
 ) -> list[Resource]:
     """The next versions: the same CarePlan, the same ids for the same goals and activities (by measure, and by drug,
     therapy or code); what is no longer planned is entered in error."""
-    known = _known(previous, content)
-    return amended(previous, _written(plan, content, patient_ref, kept_ids(known, ids)))
+    parts = _parts(previous, content)
+    known = {_PLAN: only(previous, "CarePlan")["id"]} | {key: one["id"] for key, (one, _) in parts.items()}
+    said = {key: part for key, (_, part) in parts.items()}
+    return amended(previous, _written(plan, content, patient_ref, kept_ids(known, ids), said))
 
 
 @recognising
@@ -71,23 +77,25 @@ def plan_from_fhir(resources: Sequence[Resource], content: Content) -> Treatment
     )
 
 
-def _written(plan: TreatmentPlan, content: Content, patient_ref: str, id_of: IdOf) -> list[Resource]:
+def _written(
+    plan: TreatmentPlan, content: Content, patient_ref: str, id_of: IdOf, before: Mapping[Key, Part]
+) -> list[Resource]:
     plan_id = id_of(_PLAN)
     goals = [
         goal_resource(goal, content, id_of(key), patient_ref, plan.diagnosis)
-        for goal, key in zip(plan.goals, _keys([_goal_key(goal) for goal in plan.goals]), strict=True)
+        for goal, key in zip(plan.goals, _keys(plan.goals, before), strict=True)
     ]
     requests = [
         request(one, content, id_of(key), patient_ref, plan.diagnosis, f"CarePlan/{plan_id}")
-        for one, key in zip(plan.activities, _keys([_activity_key(one) for one in plan.activities]), strict=True)
+        for one, key in zip(plan.activities, _keys(plan.activities, before), strict=True)
     ]
     made = head("CarePlan", plan_id, "pain-care-plan") | {
-        "text": {"status": "generated", "div": _narrative(plan, content)},
+        "text": {"status": "generated", "div": narrative(plan, content)},
         "extension": _extensions(plan, content),
         "status": "active",
         "intent": "plan",
         "category": [codeable(fixed("assess-plan"))],
-        "title": "Treatment plan for neuropathic pain",
+        "title": TITLE,
         "subject": reference(patient_ref),
         "encounter": reference(plan.encounter),
         "addresses": [reference(plan.diagnosis)] if plan.diagnosis else None,
@@ -131,15 +139,6 @@ def _override_of(element: Element) -> tuple[str, str]:
     return parts["rule"]["valueCode"], parts["reason"]["valueString"]
 
 
-def _narrative(plan: TreatmentPlan, content: Content) -> str:
-    """The plan for people, in the words of the plan; names no patient."""
-    lines = [f"Goal: {goal_text(goal, content)}" for goal in plan.goals]
-    lines += [activity_text(one, content) for one in plan.activities]
-    lines += [f"Review on {plan.review_on}"] if plan.review_on else []
-    rows = "".join(f"<li>{escape(line, quote=False)}</li>" for line in lines)
-    return f'<div xmlns="http://www.w3.org/1999/xhtml"><p>Treatment plan for neuropathic pain</p><ul>{rows}</ul></div>'
-
-
 def _in_order(plan: Resource, resources: Sequence[Resource]) -> tuple[list[Resource], list[Resource]]:
     """The goals and requests the plan refers to, in its order."""
     by_name = {f"{one['resourceType']}/{one['id']}": one for one in resources}
@@ -149,31 +148,39 @@ def _in_order(plan: Resource, resources: Sequence[Resource]) -> tuple[list[Resou
 
 
 @recognising
-def _known(previous: Sequence[Resource], content: Content) -> dict[Key, str]:
-    """The ids of an earlier version by what they are about, parts entered in error last."""
-    plan = only(previous, "CarePlan")
-    goals, requests = _in_order(plan, previous)
+def _parts(previous: Sequence[Resource], content: Content) -> dict[Key, tuple[Resource, Part]]:
+    """The goals and requests of an earlier version by what they are about, parts that no longer count last."""
+    goals, requests = _in_order(only(previous, "CarePlan"), previous)
     goals += [one for one in previous if one["resourceType"] == "Goal" and one not in goals]
     requests += [one for one in previous if one["resourceType"] in _REQUESTS and one not in requests]
-    of_goals = _keys([_goal_key(goal_of(one, content)) for one in goals])
-    of_requests = _keys([_activity_key(activity_of(one, content)) for one in requests])
-    pairs = [*zip(of_goals, goals, strict=True), *zip(of_requests, requests, strict=True)]
-    return {_PLAN: plan["id"]} | {key: one["id"] for key, one in pairs}
+    aims = [goal_of(one, content) for one in goals]
+    activities = [activity_of(one, content) for one in requests]
+    found: list[tuple[Key, Resource, Part]] = [*zip(_keys(aims, {}), goals, aims, strict=True)]
+    found += [*zip(_keys(activities, {}), requests, activities, strict=True)]
+    return {key: (resource, part) for key, resource, part in found}
 
 
-def _goal_key(goal: Goal) -> Key:
-    return "Goal", goal.measure
-
-
-def _activity_key(one: Activity) -> Key:
-    if one.therapy is not None:
-        return "ServiceRequest", "therapy", one.therapy
-    concept = one.drug or one.code
-    kind = "MedicationRequest" if one.drug else "ServiceRequest"
+def _key(part: Part) -> Key:
+    """What a goal or an activity is about: its measure, or its drug, therapy or code."""
+    if isinstance(part, Goal):
+        return "Goal", part.measure
+    if part.therapy is not None:
+        return "ServiceRequest", "therapy", part.therapy
+    concept = part.drug or part.code
+    kind = "MedicationRequest" if part.drug else "ServiceRequest"
     codes = [f"{coding.system}|{coding.code}" for coding in concept.codings] if concept else []
     return kind, "coded", *(codes[:1] or [concept.text or "" if concept else ""])
 
 
-def _keys(keys: Sequence[Key]) -> list[Key]:
-    """The keys, told apart where the same thing is planned more than once."""
-    return [(*key, str(keys[:index].count(key))) for index, key in enumerate(keys)]
+def _keys(parts: Sequence[Part], before: Mapping[Key, Part]) -> list[Key]:
+    """The keys of parts, told apart by a number where the same thing is planned more than once: a part that was
+    there before keeps its number, the others take the free ones in turn."""
+    taken: dict[int, Key] = {}
+    for index, part in enumerate(parts):
+        same = (key for key, old in before.items() if old == part and key not in taken.values())
+        if key := next(same, None):
+            taken[index] = key
+    for index, part in enumerate(parts):
+        numbered = ((*_key(part), str(number)) for number in count())
+        taken.setdefault(index, next(key for key in numbered if key not in taken.values()))
+    return [taken[index] for index in range(len(parts))]

@@ -22,7 +22,8 @@ from app.pain.treatments import TreatmentPlan, plan_notes, plan_view, read_plan
 
 Clinical = Assessment | Diagnosis | TreatmentPlan
 Ids = Callable[[], str]
-_COMPUTED = ("id", "resources", "findings", "data_needed", "notes")
+_STATUS = ("status", "clinical_status", "verification_status")
+_COMPUTED = ("id", "resources", "findings", "data_needed", "notes", *_STATUS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,18 +71,19 @@ def diagnosis_from_fhir(resources: Sequence[Resource], content: Content) -> Diag
     graded = _stage_assessment(condition, counted)
     site, laterality = site_of(next(iter(condition.get("bodySite", [])), None), content)
     inputs = _inputs(graded, content)
+    evidence, asserted = _evidence_of(inputs), _grade_of(inputs.get("asserted_grade"))
     return Diagnosis(
         patient=condition["subject"]["reference"],
         code=concept_of(condition["code"]) or Concept(),
-        evidence=_evidence_of(inputs),
-        recorded_at=condition["recordedDate"],
+        evidence=evidence,
+        recorded_at=condition.get("recordedDate") or graded["effectiveDateTime"],
         onset=condition.get("onsetDateTime"),
         distribution=_one_code(condition, "distribution", content),
         body_site=site,
         laterality=laterality,
         etiology_class=_one_code(condition, "etiology-class", content),
         mechanisms=tuple(_mechanism_of(one, content) for one in extensions(condition, "mechanism")),
-        asserted_grade=_grade_of(inputs.get("asserted_grade")),
+        asserted_grade=asserted if asserted != grade(evidence) else None,
         recorder=target(condition.get("recorder")),
         encounter=target(condition.get("encounter")),
     )
@@ -111,7 +112,7 @@ def _written(diagnosis: Diagnosis, content: Content, patient_ref: str, id_of: Id
         "type": codeable(content.own("np-instrument", _METHOD)),
     }
     site = site_element(diagnosis.body_site, diagnosis.laterality, content)
-    implied = verification(grade(diagnosis.evidence))
+    implied = verification(diagnosis.stated_grade)
     condition = head("Condition", condition_id, "neuropathic-pain") | {
         "extension": _extensions(diagnosis, content),
         "clinicalStatus": codeable(fixed("active")),

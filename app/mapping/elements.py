@@ -29,14 +29,15 @@ R = TypeVar("R")
 
 
 def recognising(read: Callable[P, R]) -> Callable[P, R]:
-    """A reader of resources that raises Unrecognised, whatever it stumbles over: others may have changed them."""
+    """A reader of resources that raises Unrecognised, whatever it stumbles over: others may have changed them.
+    What is told is for people: the stumble itself is the exception's cause, for logs."""
 
     @wraps(read)
     def reading(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return read(*args, **kwargs)
         except (KeyError, IndexError, TypeError, AttributeError, ValueError, StopIteration) as error:
-            raise Unrecognised(f"{read.__name__} met {type(error).__name__}") from error
+            raise Unrecognised("an element is missing or has another form than this service writes") from error
 
     return reading
 
@@ -126,6 +127,17 @@ def extensions(element: Element | None, name: str) -> list[Element]:
     """Our extensions of one name on an element."""
     url = canonical("StructureDefinition", name)
     return [one for one in (element or {}).get("extension", []) if one["url"] == url]
+
+
+def words_of(element: Element) -> str | None:
+    """What a CodeableConcept says to people: its text, or else the first display or code."""
+    said = (one.get("display") or one.get("code") for one in element.get("coding", []))
+    return element.get("text") or next((one for one in said if one), None)
+
+
+def plain(value: int | Decimal) -> str:
+    """A number in words, without an exponent."""
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 
 def site_element(site: Concept | None, laterality: str | None, content: Content) -> Element | None:

@@ -1,6 +1,6 @@
 """A goal of treatment as Goal, there and back."""
 
-from app.mapping.elements import Element, Resource, code_in, codeable, finished, fixed, head, quantity, reference
+from app.mapping.elements import Element, Resource, code_in, codeable, finished, fixed, head, plain, quantity, reference
 from app.pain.content import Content
 from app.pain.treatments import Goal
 
@@ -21,9 +21,10 @@ def goal_resource(goal: Goal, content: Content, resource_id: str, patient_ref: s
 
 
 def goal_text(goal: Goal, content: Content) -> str:
-    """The goal in words, e.g. "Pain intensity (numeric rating scale): reduce by 30 % by 2026-06-01"."""
+    """The goal in words, e.g. "Pain intensity now (numeric rating scale): reduce by 30 % by 2026-06-01"."""
     listed = content.measures.rows.get(goal.measure)
-    aim = f"reduce by {goal.reduction_percent} %" if goal.reduction_percent is not None else f"reach {goal.target}"
+    target = goal.target if isinstance(goal.target, str | None) else plain(goal.target)
+    aim = f"reduce by {plain(goal.reduction_percent)} %" if goal.reduction_percent is not None else f"reach {target}"
     return f"{listed.label if listed else goal.measure}: {aim}" + (f" by {goal.due}" if goal.due else "")
 
 

@@ -153,7 +153,7 @@ def _scored(score: Score, content: Content, unit: str = "score") -> Element:
     if score.cutoff is not None:
         parts.append(_part("cutoff", content) | {"valueQuantity": quantity(score.cutoff, fixed(unit))})
     if score.value is None:
-        absent = codeable(fixed("unknown"), text=f"{len(score.missing)} items unanswered")
+        absent = codeable(fixed("unknown"), text=f"not answered: {', '.join(score.missing)}")
         return {"dataAbsentReason": absent, "component": parts}
     if score.band is not None:
         # A band is no concept of HL7's interpretation codes, hence a component of our own.

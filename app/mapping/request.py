@@ -5,6 +5,7 @@ from decimal import Decimal
 from app.mapping.elements import (
     Element,
     Resource,
+    Unrecognised,
     code_in,
     codeable,
     concept_element,
@@ -13,11 +14,15 @@ from app.mapping.elements import (
     finished,
     fixed,
     head,
+    plain,
     quantity,
     reference,
+    site_element,
+    site_of,
+    words_of,
 )
+from app.pain.activities import Activity, TitrationStep
 from app.pain.content import Content, Listing
-from app.pain.treatments import Activity, TitrationStep
 
 # Tiers that are worth a mark on the request; what is established needs none.
 _MARKED = ("emerging", "investigational")
@@ -43,7 +48,8 @@ def request(
     made = head("ServiceRequest", resource_id, "pain-service-request") | common
     made["extension"] = _tier(one, content)
     made["code"] = concept_element(one.code) or _named(one.therapy, content.therapies, "np-therapy", content)
-    made["bodySite"] = [concept_element(one.site)] if one.site else None
+    site = site_element(one.site, one.laterality, content)
+    made["bodySite"] = [site] if site else None
     return finished(made)
 
 
@@ -52,23 +58,12 @@ def activity_of(resource: Resource, content: Content) -> Activity:
     note = next((row["text"] for row in resource.get("note", [])), None)
     if resource["resourceType"] == "MedicationRequest":
         return _drug_of(resource, content, note)
-    site = concept_of(next(iter(resource.get("bodySite", [])), None))
+    site, laterality = site_of(next(iter(resource.get("bodySite", [])), None), content)
     concept = concept_of(resource["code"])
     therapy = code_in(resource["code"], content.systems["np-therapy"])
     if therapy is None and concept and concept.codings:
-        return Activity(code=concept, site=site, note=note)
-    return Activity(therapy=therapy or resource["code"]["text"], site=site, note=note)
-
-
-def activity_text(one: Activity, content: Content) -> str:
-    """The activity in words, e.g. "duloxetine, oral, 60 mg per day"."""
-    therapy = content.therapies.rows.get(one.therapy or "")
-    concept = one.drug or one.code or (therapy.concept if therapy else None)
-    name = one.therapy or ""
-    if concept:
-        name = concept.text or concept.codings[0].display or concept.codings[0].code
-    dose = f"{_plain(one.daily_dose_mg)} mg per day" if one.daily_dose_mg is not None else None
-    return ", ".join(part for part in (name, one.route, dose) if part)
+        return Activity(code=concept, site=site, laterality=laterality, note=note)
+    return Activity(therapy=therapy or resource["code"]["text"], site=site, laterality=laterality, note=note)
 
 
 def _dosage(one: Activity, content: Content) -> list[Element]:
@@ -77,11 +72,11 @@ def _dosage(one: Activity, content: Content) -> list[Element]:
     where: Element = {}
     if one.route:
         where["route"] = _named(one.route, content.routes, "np-route", content)
-    if one.site:
-        where["site"] = concept_element(one.site)
+    if site := site_element(one.site, one.laterality, content):
+        where["site"] = site
     steps = [_step(step) for step in one.titration]
     if one.daily_dose_mg is not None:
-        steps.append({"text": f"{_plain(one.daily_dose_mg)} mg per day"} | _rate(one.daily_dose_mg))
+        steps.append({"text": f"{plain(one.daily_dose_mg)} mg per day"} | _rate(one.daily_dose_mg))
     if not steps:
         return [where] if where else []
     return [{"sequence": number, **step, **where} for number, step in enumerate(steps, start=1)]
@@ -89,7 +84,7 @@ def _dosage(one: Activity, content: Content) -> list[Element]:
 
 def _step(step: TitrationStep) -> Element:
     bounds = quantity(step.days, fixed("day"))
-    words = f"{_plain(step.daily_dose_mg)} mg per day for {step.days} days"
+    words = f"{plain(step.daily_dose_mg)} mg per day for {step.days} days"
     return {"text": words, "timing": {"repeat": {"boundsDuration": bounds}}} | _rate(step.daily_dose_mg)
 
 
@@ -98,26 +93,41 @@ def _rate(dose_mg: int | Decimal) -> Element:
 
 
 def _drug_of(resource: Resource, content: Content, note: str | None) -> Activity:
+    """The medicine with its daily doses. Rows that state no rate in mg per day are somebody else's way to dose: they
+    are left aside here and stay where they are."""
+    if "medicationCodeableConcept" not in resource:
+        raise Unrecognised("a medicine is not named by a code or a text")
     rows = resource.get("dosageInstruction", [])
-    first = rows[0] if rows else {}
-    steps = [row for row in rows if "timing" in row]
-    doses = [row for row in rows if "timing" not in row and "doseAndRate" in row]
-    route = first.get("route")
+    steps = [(dose, days) for row in rows if (dose := _dose_of(row)) is not None and (days := _days_of(row))]
+    doses = [dose for row in rows if (dose := _dose_of(row)) is not None and not _is_bounded(row)]
+    site, laterality = site_of(next((row["site"] for row in rows if "site" in row), None), content)
+    route = next((row["route"] for row in rows if "route" in row), None)
     return Activity(
         drug=concept_of(resource["medicationCodeableConcept"]),
-        route=(code_in(route, content.systems["np-route"]) or route["text"]) if route else None,
-        daily_dose_mg=_dose_of(doses[0]) if doses else None,
-        site=concept_of(first.get("site")),
-        titration=tuple(
-            TitrationStep(_dose_of(row), row["timing"]["repeat"]["boundsDuration"]["value"]) for row in steps
-        ),
+        route=(code_in(route, content.systems["np-route"]) or words_of(route)) if route else None,
+        daily_dose_mg=doses[0] if doses else None,
+        site=site,
+        laterality=laterality,
+        titration=tuple(TitrationStep(dose, days) for dose, days in steps),
         note=note,
     )
 
 
-def _dose_of(row: Element) -> int | Decimal:
-    dose: int | Decimal = row["doseAndRate"][0]["rateQuantity"]["value"]
-    return dose
+def _dose_of(row: Element) -> int | Decimal | None:
+    """The dose in mg per day, None where the row states another rate or none."""
+    rates = (one.get("rateQuantity", {}) for one in row.get("doseAndRate", []))
+    return next((rate.get("value") for rate in rates if rate.get("code") == fixed("mg-per-day").code), None)
+
+
+def _is_bounded(row: Element) -> bool:
+    return "boundsDuration" in row.get("timing", {}).get("repeat", {})
+
+
+def _days_of(row: Element) -> int | None:
+    """The whole days a titration step lasts; None for a row that is no step."""
+    bounds = row.get("timing", {}).get("repeat", {}).get("boundsDuration", {})
+    value = bounds.get("value", 0)
+    return int(value) if bounds.get("code") == fixed("day").code and value == int(value) else None
 
 
 def _named(name: str | None, listing: Listing, system: str, content: Content) -> Element:
@@ -127,11 +137,7 @@ def _named(name: str | None, listing: Listing, system: str, content: Content) ->
 
 
 def _tier(one: Activity, content: Content) -> list[Element]:
-    row = content.therapies.rows.get(one.therapy or "")
+    row = content.therapies.of(one.code) if one.code else content.therapies.rows.get(one.therapy or "")
     if row is None or row.kind not in _MARKED:
         return []
     return [extension("evidence-tier", valueCodeableConcept=codeable(content.own("np-evidence-tier", row.kind)))]
-
-
-def _plain(value: int | Decimal) -> str:
-    return format(value, "f") if isinstance(value, Decimal) else str(value)

@@ -50,7 +50,7 @@ def _known(coding: Coding, content: Content, place: Place) -> Coding:
         place.at("code").refuse("code-invalid", "This code system of ours has no such code.")
     if coding.display:
         return coding
-    return Coding(coding.system, coding.code, content.displays.get((coding.system, coding.code)), coding.version)
+    return Coding(coding.system, coding.code, content.displays.get(coding.key), coding.version)
 
 
 def _twin(system: str) -> str:
@@ -71,16 +71,17 @@ def site_reader(content: Content, *, free_text: bool = False) -> Reader:
             place.refuse("value", 'A bare string is a SNOMED CT code of 6 to 18 digits; for words send {"text": …}.')
             return None
         site: Concept | None = read_concept(value, place)
-        if site and any(_something_else(coding, content) for coding in site.codings):
-            place.refuse("code-invalid", "This code names something other than a body structure.")
+        refuse_other_kinds(site, ("body site",), place, content)
         return site
 
     return read
 
 
-def _something_else(coding: Coding, content: Content) -> bool:
-    key = (coding.system, coding.code)
-    return key in content.displays and key not in content.sites
+def refuse_other_kinds(concept: Concept | None, wanted: tuple[str, ...], place: Place, content: Content) -> None:
+    """Notes a problem where a code is known to name something else than what is asked for."""
+    for kind in (content.kind_of(coding) for coding in (concept.codings if concept else ())):
+        if kind is not None and kind not in wanted:
+            place.refuse("code-invalid", f"This code names a {kind}, not a {wanted[0]}.")
 
 
 def worded(value: Any, place: Place) -> Concept | None:
@@ -121,13 +122,13 @@ def topical_kinds(words: str, content: Content) -> set[str]:
 
 def unchecked_site(site: Concept | None, path: str, content: Content) -> list[str]:
     """A note where a body site could not be checked."""
-    listed = site is None or any((coding.system, coding.code) in content.sites for coding in site.codings)
+    listed = site is None or any(coding.key in content.sites for coding in site.codings)
     return [] if listed else [f"{path} was not checked: not in the list of body sites"]
 
 
 def misnamed(coding: Coding, path: str, content: Content) -> list[str]:
     """A note where the display sent is not the one we know for the code."""
-    ours = content.displays.get((coding.system, coding.code))
+    ours = content.displays.get(coding.key)
     if not ours or not coding.display or _plain(ours) == _plain(coding.display):
         return []
     return [f"{path}: the display differs from the one listed for this code"]

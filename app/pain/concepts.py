@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+Key = tuple[str, str]  # code system URI, code
+
 
 @dataclass(frozen=True, slots=True)
 class Coding:
@@ -11,6 +13,10 @@ class Coding:
     code: str
     display: str | None = None
     version: str | None = None
+
+    @property
+    def key(self) -> Key:
+        return self.system, self.code
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from app.pain import grading
 from app.pain.assessments import patient_view
-from app.pain.coded import concept_reader, concept_view, misnamed, site_reader, site_view, unchecked_site
+from app.pain.coded import concept_view, site_reader, site_view, unchecked_site
 from app.pain.concepts import Concept, Identifier
 from app.pain.content import Content
+from app.pain.diagnosis_codes import code_notes, code_reader, refuse_too_early
 from app.pain.grading import Evidence, Grade
 from app.pain.reading import (
     Place,
@@ -51,7 +52,7 @@ class Mechanism:
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """code: as posted, in that order.  onset: a date, perhaps only its year or month.  asserted_grade: as stated by
-    the clinician, never above what the evidence supports.  recorded_at: when it was recorded, the moment of
+    the clinician, only where it is below what the evidence supports.  recorded_at: when it was recorded, the moment of
     receipt unless stated."""
 
     patient: str | Identifier
@@ -68,13 +69,21 @@ class Diagnosis:
     recorder: str | None = None
     encounter: str | None = None
 
+    @property
+    def stated_grade(self) -> Grade:
+        """The grade that counts: the clinician's where it is lower than what the evidence supports."""
+        return self.asserted_grade or grading.grade(self.evidence)
+
 
 def read_diagnosis(payload: Any, content: Content, now: datetime) -> Diagnosis:
-    """The diagnosis in the clinic's JSON. Raises Rejected with every problem in it."""
+    """The diagnosis in the clinic's JSON. Raises Rejected with every problem in it.
+
+    `grade` and `asserted_grade` are two names of what the clinician states; asserted_grade counts where both are given.
+    """
     place = Place()
     readers: dict[str, Reader] = {
         "patient": patient,
-        "code": _code(content),
+        "code": code_reader(content),
         "evidence": _evidence,
         "recorded_at": past_moment(now),
         "onset": past_date(now),
@@ -84,16 +93,15 @@ def read_diagnosis(payload: Any, content: Content, now: datetime) -> Diagnosis:
         "etiology_class": choice(sorted(content.codes("np-etiology-class"))),
         "mechanisms": several(_mechanism(content)),
         "grade": choice(grading.GRADES),
+        "asserted_grade": choice(grading.GRADES),
         "recorder": reference(*RECORDERS),
         "encounter": reference("Encounter"),
     }
     read = fields(payload, place, readers, required=("patient", "code", "evidence"))
+    _refuse_wrong_times(read, place, content, now)
+    _settle_grade(read, place)
     read["recorded_at"] = read["recorded_at"] or now.astimezone(UTC).isoformat(timespec="seconds")
     read["mechanisms"] = read["mechanisms"] or ()
-    asserted = read["asserted_grade"] = read.pop("grade")
-    if asserted and read["evidence"] and grading.exceeds(asserted, supported := grading.grade(read["evidence"])):
-        place.at("grade").refuse("business-rule", f"The evidence supports the grade {supported}, not {asserted}.")
-    _refuse_too_early(read, place, content, now)
     place.settle()
     return Diagnosis(**read)
 
@@ -111,7 +119,7 @@ def diagnosis_view(diagnosis: Diagnosis) -> dict[str, Any]:
         "laterality": diagnosis.laterality,
         "etiology_class": diagnosis.etiology_class,
         "mechanisms": [_mechanism_view(one) for one in diagnosis.mechanisms] or None,
-        "grade": diagnosis.asserted_grade,
+        "asserted_grade": diagnosis.asserted_grade,
         "recorder": diagnosis.recorder,
         "encounter": diagnosis.encounter,
     }
@@ -125,48 +133,16 @@ def evidence_view(evidence: Evidence) -> dict[str, bool | str]:
 def diagnosis_notes(diagnosis: Diagnosis, content: Content) -> list[str]:
     """What was accepted without being checked, and what deserves a second look."""
     notes = unchecked_site(diagnosis.body_site, "body_site", content)
-    sides = set()
-    for index, coding in enumerate(diagnosis.code.codings):
-        key = (coding.system, coding.code)
-        if key not in content.displays:
-            notes.append(f"code[{index}] was not checked: not in the list of diagnoses")
-        notes += misnamed(coding, f"code[{index}]", content)
-        sides |= {content.diagnoses.sides[key]} if key in content.diagnoses.sides else set()
-    if not diagnosis.code.codings:
-        notes.append("code was not checked: no code was given, only text")
-    if len(sides) == 1 and diagnosis.laterality and diagnosis.laterality not in sides:
-        notes.append(f"laterality: the code states {sides.pop()}")
-    if diagnosis.asserted_grade not in (None, supported := grading.grade(diagnosis.evidence)):
+    notes += code_notes(diagnosis.code, diagnosis.laterality, diagnosis.stated_grade, content)
+    if diagnosis.asserted_grade:
+        supported = grading.grade(diagnosis.evidence)
         notes.append(f"grade: {diagnosis.asserted_grade} was stated, the evidence supports {supported}")
+    plausible = diagnosis.evidence.pain_distribution_neuroanatomically_plausible
+    if plausible and diagnosis.distribution in content.diagnoses.implausible:
+        notes.append(
+            f"distribution: {diagnosis.distribution} is rarely neuroanatomically plausible; the evidence says it is"
+        )
     return notes
-
-
-def _code(content: Content) -> Reader:
-    """A reader of one concept or a list of them into one Concept: the codings in their order, at most one text."""
-    read_one = concept_reader(content)
-
-    def read(value: Any, place: Place) -> Concept | None:
-        if not isinstance(value, list):
-            found = [(read_one(value, place), place)]
-        elif not value:
-            place.refuse("required", "Expected at least one code or a text.")
-            return None
-        else:
-            found = [(read_one(one, place.nth(index)), place.nth(index)) for index, one in enumerate(value)]
-        for one, where in found:
-            _refuse_heading(one, where, content)
-        texts = [one.text for one, _ in found if one and one.text]
-        if len(texts) > 1:
-            place.refuse("structure", "Expected at most one text.")
-        return Concept(tuple(coding for one, _ in found if one for coding in one.codings), next(iter(texts), None))
-
-    return read
-
-
-def _refuse_heading(concept: Concept | None, place: Place, content: Content) -> None:
-    for coding in concept.codings if concept else ():
-        if instead := content.diagnoses.headings.get((coding.system, coding.code)):
-            place.at("code").refuse("code-invalid", f"This code is a heading and cannot be assigned; use {instead}.")
 
 
 def _evidence(value: Any, place: Place) -> Evidence | None:
@@ -198,17 +174,27 @@ def _mechanism_view(one: Mechanism) -> dict[str, Any]:
     return view | ({"certainty": one.certainty} if one.certainty else {})
 
 
-def _refuse_too_early(read: Mapping[str, Any], place: Place, content: Content, now: datetime) -> None:
-    """ICD-11 MG30 is chronic pain: three months or more. Only an onset that is surely later is refused."""
-    if not read["onset"] or not read["code"]:
+def _refuse_wrong_times(read: Mapping[str, Any], place: Place, content: Content, now: datetime) -> None:
+    """An onset after the diagnosis was recorded, or too shortly before for what its codes mean."""
+    if not read["onset"]:
         return
-    months = _months(earliest(read["onset"]), now.astimezone(UTC).date())
-    for coding in read["code"].codings:
-        for system, prefix, least in content.diagnoses.chronic:
-            if coding.system == system and coding.code.startswith(prefix) and months < least:
-                place.at("onset").refuse("business-rule", f"{prefix} codes require pain for {least} months or more.")
+    # Not stated, it is the moment of receipt, and an onset in the future is refused already.
+    recorded = datetime.fromisoformat(read["recorded_at"]) if read["recorded_at"] else now
+    if read["recorded_at"] and earliest(read["onset"]) > recorded.date():
+        place.at("onset").refuse("business-rule", "The onset lies after the moment the diagnosis was recorded.")
+    elif read["code"]:
+        refuse_too_early(read["code"], read["onset"], recorded, place.at("onset"), content)
 
 
-def _months(start: date, end: date) -> int:
-    """Whole months between two days."""
-    return (end.year - start.year) * 12 + end.month - start.month - (end.day < start.day)
+def _settle_grade(read: dict[str, Any], place: Place) -> None:
+    """Leaves in asserted_grade what the clinician states below the evidence; what the evidence supports anyway is no
+    statement of its own."""
+    key = "grade" if read["asserted_grade"] is None else "asserted_grade"
+    stated, read["asserted_grade"] = read[key], None
+    read.pop("grade")
+    if not stated or not read["evidence"]:
+        return
+    supported = grading.grade(read["evidence"])
+    if grading.exceeds(stated, supported):
+        place.at(key).refuse("business-rule", f"The evidence supports the grade {supported}, not {stated}.")
+    read["asserted_grade"] = stated if stated != supported else None

@@ -114,7 +114,8 @@ def instrument(file: Mapping[str, Any], systems: Mapping[str, str]) -> Instrumen
         version=file["version"],
         citation=file["citation"],
         licence=file["licence"],
-        coding=Coding(own["instrument"], file["id"], file["title"], file["version"]),
+        # Without a version: a coding's version is its code system's, the instrument's travels in the questionnaire.
+        coding=Coding(own["instrument"], file["id"], file["title"]),
         codings=codings(file["codings"], systems),
         items=items,
         scores=tuple(_score(row, bands, file, systems) for row in file["score"]),

@@ -9,7 +9,7 @@ from app.pain.content import Content
 from app.pain.reading import Place, Reader, boolean, choice, fields, integer, number, several, text
 
 Fact = bool | int | Decimal | str | tuple[str, ...]
-_RULE = re.compile(r"[A-Z]{3}[0-9]{2}")
+_RULE = re.compile(r"NPR[0-9]{2}")
 
 
 def context_reader(content: Content) -> Reader:
@@ -60,6 +60,6 @@ def override(value: Any, place: Place) -> dict[str, str]:
         return {}
     for key in value:
         if not isinstance(key, str) or not _RULE.fullmatch(key):
-            place.refuse("value", "A key is the id of a rule: three capitals and two digits.")
+            place.refuse("value", "A key is the id of a rule: NPR and two digits.")
     reasons = {key: text(reason, place.at(key)) for key, reason in value.items() if _RULE.fullmatch(str(key))}
     return {key: reason for key, reason in reasons.items() if reason is not None}

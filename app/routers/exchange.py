@@ -2,11 +2,13 @@
 
 import re
 from dataclasses import dataclass
-from email.message import Message
+from email.message import Message as MediaType
 from email.utils import parsedate_to_datetime
+from urllib.parse import quote, unquote
 
 from fastapi import Request
 from starlette.responses import Response
+from starlette.types import Message
 
 from app.fhir import json as lossless
 from app.fhir.instants import http_date
@@ -19,6 +21,8 @@ from app.service import Service
 from app.store.idempotency import Answer
 from app.store.repository import Stored
 
+_SURROUNDINGS = ("type", "asgi", "http_version", "scheme", "server", "client", "root_path", "headers", "extensions")
+_QUERY = "%!$&'()*+,;=:@/?-._~|"
 _KEY = re.compile("[ -~]{1,255}")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _JSON_TYPES = ("application/fhir+json", "application/json", "text/json")
@@ -75,7 +79,7 @@ async def read_body(request: Request) -> Body:
 
 def require_json(request: Request) -> None:
     """Refuse a body that says it is something other than JSON in UTF-8."""
-    given = Message()
+    given = MediaType()
     given["content-type"] = request.headers.get("content-type") or _JSON_TYPES[0]
     charset = str(given.get_param("charset", "utf-8")).lower()
     version = str(given.get_param("fhirversion", "4.0"))
@@ -212,6 +216,28 @@ def version_answer(status: int, stored: Stored, *, body: bytes, base: str = "") 
 def status_after(written: Written) -> int:
     """The status that tells what became of a write."""
     return 204 if written.stored.deleted else OUTCOME_STATUS[written.outcome]
+
+
+async def get_inside(request: Request, address: str) -> Response:
+    """What a GET of an address below the FHIR endpoint answers, asked for inside another request."""
+    path, _, query = address.partition("?")
+    scope = {name: request.scope[name] for name in _SURROUNDINGS if name in request.scope}
+    scope |= {"method": "GET", "path": f"/fhir/{unquote(path)}", "query_string": quote(query, safe=_QUERY).encode()}
+    answer = Response()
+    body = bytearray()
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            answer.status_code, answer.raw_headers = message["status"], list(message["headers"])
+        else:
+            body.extend(message.get("body", b""))
+
+    await request.app(scope, receive, send)
+    answer.body = bytes(body)
+    return answer
 
 
 def gone_or_missing(resource_type: str, resource_id: str, stored: Stored | None) -> Refused:

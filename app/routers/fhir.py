@@ -15,7 +15,7 @@ from app.fhir.bundles import Entry, bundle
 from app.fhir.instants import instant
 from app.fhir.outcomes import Issue, NotFound, Refused, operation_outcome
 from app.intake.accept import LARGE
-from app.intake.transaction import Asked, read_bundle
+from app.intake.transaction import Asked, Item, Read, read_bundle
 from app.intake.writes import Caller, Write, Written
 from app.routers import documented, exchange
 from app.routers.errors import told
@@ -214,10 +214,22 @@ async def _batch(request: Request, asked: Asked, caller: Caller) -> Answer:
     return Answer(200, bundle("batch-response", entries))
 
 
-async def _batch_entry(request: Request, entry: Write | Refused, caller: Caller, wanted: str) -> Entry:
+async def _read_entry(request: Request, read: Read) -> Entry:
+    answer = await exchange.get_inside(request, read.url)
+    response: dict[str, object] = {"status": str(answer.status_code)}
+    if "etag" in answer.headers:
+        response["etag"] = answer.headers["etag"]
+    if answer.status_code >= 400:
+        return Entry(fields={"response": {**response, "outcome": lossless.parse(bytes(answer.body))}})
+    return Entry(resource=bytes(answer.body), fields={"response": response})
+
+
+async def _batch_entry(request: Request, entry: Item, caller: Caller, wanted: str) -> Entry:
     def answer(written: list[Written]) -> Answer:
         return Answer(exchange.status_after(written[0]), _response_entry(written[0], wanted, caller.base).text())
 
+    if isinstance(entry, Read):
+        return await _read_entry(request, entry)
     try:
         if isinstance(entry, Refused):
             raise entry

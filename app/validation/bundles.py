@@ -19,7 +19,7 @@ def check_entries(report: Report, bundle: dict[str, Any], path: str) -> None:
             continue
         where = f"{path}.entry[{place}]"
         url = entry.get("fullUrl")
-        if url is None and bundle.get("type") in _NEEDS_URL:
+        if url is None and str(bundle.get("type")) in _NEEDS_URL:
             report.add("required", "An entry with a resource needs a fullUrl in this type of Bundle", where)
         elif isinstance(url, str):
             _check_url(report, url, resource, where)

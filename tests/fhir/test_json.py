@@ -92,5 +92,12 @@ def test_what_could_not_be_kept_is_refused(text: bytes, told: str) -> None:
     assert told.lower() in refused.value.issues[0].diagnostics.lower()
 
 
+def test_a_name_twice_among_many_is_found_at_once() -> None:
+    names = ",".join(f'"{n}":1' for n in range(50_000))
+
+    with pytest.raises(Refused):
+        lossless.parse(f'{{{names},"49999":1}}'.encode())
+
+
 def test_an_escaped_backslash_before_u0000_is_no_nul() -> None:
     assert lossless.parse(b'"\\\\u0000"') == "\\u0000"

@@ -140,3 +140,119 @@ async def test_an_empty_transaction_does_nothing(client: httpx.AsyncClient) -> N
     answer = await client.post("/fhir", json=bundle())
 
     assert answer.json() == {"resourceType": "Bundle", "type": "transaction-response"}
+
+
+async def test_a_relative_reference_is_relative_to_its_own_entry(client: httpx.AsyncClient) -> None:
+    await client.put("/fhir/Patient/q", json=patient("here", id="q"))
+    asked = bundle(
+        entry(patient("a", id="q"), full_url="http://a/fhir/Patient/q"),
+        entry(patient("b", id="q"), full_url="http://b/fhir/Patient/q"),
+        entry(observation("Patient/q"), full_url="http://a/fhir/Observation/1"),
+        entry(observation("Patient/q"), full_url="http://b/fhir/Observation/1"),
+        entry(observation("Patient/q"), full_url=URN),
+    )
+
+    answer = (await client.post("/fhir", json=asked)).json()
+
+    places = [one["response"]["location"].partition("/fhir/")[2].partition("/_history")[0] for one in answer["entry"]]
+    subjects = [(await client.get(f"/fhir/{place}")).json()["subject"]["reference"] for place in places[2:]]
+    assert subjects == [places[0], places[1], "Patient/q"]
+
+
+async def test_the_same_condition_spelled_otherwise_is_the_same(client: httpx.AsyncClient) -> None:
+    other = CONDITION.replace("|", "%7C").replace(":", "%3A")
+    asked = bundle(entry(patient("MRN-7"), ifNoneExist=CONDITION), entry(patient("MRN-7"), ifNoneExist=other))
+
+    answer = await client.post("/fhir", json=asked)
+
+    assert issues(answer)[0]["code"] == "duplicate"
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "",
+        " ",
+        "_count=1",
+        "_format=json",
+        "_cursor=1",
+        "identifier",
+        "nickname=x",
+        "Observation?code=x",
+        "_id=a&_count=5",
+    ],
+)
+async def test_a_condition_that_does_not_select_is_refused(client: httpx.AsyncClient, condition: str) -> None:
+    await client.post("/fhir/Patient", json=patient("MRN-1"))
+
+    direct = await client.post("/fhir/Patient", json=patient(), headers={"If-None-Exist": condition})
+    inside = await client.post("/fhir", json=bundle(entry(patient(), ifNoneExist=condition)))
+
+    assert (direct.status_code, inside.status_code) == (400, 400)
+    assert all("entry[0]" in place for place in expressions(inside))
+    assert await count(client, "Patient") == 1
+
+
+async def test_conditional_creates_meet_whatever_way_they_are_spelled(client: httpx.AsyncClient) -> None:
+    await client.put("/fhir/Patient/x", json=patient(id="x"))
+    spellings = ("subject=Patient/x", "subject:Patient=x", "patient=x", "patient=Patient/x")
+
+    answers = await asyncio.gather(
+        *(
+            client.post("/fhir/Observation", json=observation("Patient/x"), headers={"If-None-Exist": spelling})
+            for spelling in spellings * 6
+        )
+    )
+
+    assert sorted(a.status_code for a in answers) == [200] * 23 + [201]
+
+
+async def test_conditional_creates_see_plain_writes_of_the_same_identifier(client: httpx.AsyncClient) -> None:
+    plain = [client.put("/fhir/Patient/p", json=patient("MRN-7", id="p"))]
+    conditional = [
+        client.post("/fhir/Patient", json=patient("MRN-7"), headers={"If-None-Exist": f"identifier=a|b,{value}"})
+        for value in (f"{MEDICAL_RECORD}|MRN-7", "MRN-7") * 6
+    ]
+
+    await asyncio.gather(*conditional[:6], *plain, *conditional[6:])
+
+    # The plain PUT may come after a conditional create has made one: two at most, and never two conditional ones.
+    made = [e["resource"]["id"] for e in (await client.get("/fhir/Patient")).json()["entry"]]
+    assert len([name for name in made if name != "p"]) <= 1
+
+
+async def test_large_transactions_side_by_side_all_get_through(client: httpx.AsyncClient) -> None:
+    asked = [
+        bundle(*(entry(patient(id=f"p{n}"), method="PUT", url=f"Patient/p{n}") for n in order))
+        for order in (range(900), reversed(range(900)), range(450, 1350))
+    ]
+
+    answers = await asyncio.gather(*(client.post("/fhir", json=one) for one in asked))
+
+    assert [a.status_code for a in answers] == [200, 200, 200]
+    assert await count(client, "Patient") == 1350
+
+
+async def test_a_batch_reads_and_searches(client: httpx.AsyncClient) -> None:
+    await client.put("/fhir/Patient/p", json=patient("MRN-7", id="p"))
+    search = f"Patient?{CONDITION}"
+    urls = ("Patient/p", "/Patient/p", search, "Patient/p/_history/1", "Patient/none", "Nope", "../sync/status")
+
+    answer = await client.post(
+        "/fhir", json=bundle(*(entry(None, method="GET", url=url) for url in urls), kind="batch")
+    )
+
+    entries = answer.json()["entry"]
+    assert [e["response"]["status"] for e in entries] == ["200", "200", "200", "200", "404", "404", "404"]
+    assert entries[0]["resource"]["id"] == entries[1]["resource"]["id"] == "p"
+    assert entries[0]["response"]["etag"] == 'W/"1"'
+    assert entries[2]["resource"]["total"] == 1
+    assert entries[4]["response"]["outcome"]["resourceType"] == "OperationOutcome"
+
+
+async def test_a_transaction_does_not_read(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/fhir", json=bundle(entry(None, method="GET", url="Patient/p"), entry(patient())))
+
+    assert 400 <= answer.status_code < 500
+    assert expressions(answer) == ["Bundle.entry[0].request.method"]
+    assert await count(client, "Patient") == 0

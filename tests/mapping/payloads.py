@@ -116,9 +116,10 @@ diagnoses = both(
     etiology_class=st.sampled_from(sorted(CONTENT.codes("np-etiology-class"))),
     mechanisms=st.lists(mechanism, max_size=3),
     grade=st.just("unlikely"),
+    asserted_grade=st.just("unlikely"),
     recorder=references("Practitioner", "PractitionerRole", "Patient", "RelatedPerson"),
     encounter=references("Encounter"),
-)
+).map(lambda one: one | {"onset": None} if str(one.get("onset")) > (one.get("recorded_at") or "3") else one)
 
 steps = st.lists(st.fixed_dictionaries({"daily_dose_mg": doses, "days": st.integers(1, 90)}), max_size=3)
 sites = st.one_of(words, body_site)
@@ -127,11 +128,22 @@ drug = both(
     route=st.one_of(st.sampled_from(sorted(CONTENT.routes.names)), words),
     daily_dose_mg=doses,
     site=sites,
+    laterality=sides,
     titration=steps,
     note=words,
 )
-therapy = both({"therapy": st.one_of(st.sampled_from(sorted(CONTENT.therapies.names)), words)}, site=sites, note=words)
-procedure = both({"code": both({"system": systems, "code": codes}, display=words, text=words)}, site=sites, note=words)
+therapy = both(
+    {"therapy": st.one_of(st.sampled_from(sorted(CONTENT.therapies.names)), words)},
+    site=sites,
+    laterality=sides,
+    note=words,
+)
+procedure = both(
+    {"code": both({"system": systems, "code": codes}, display=words, text=words)},
+    site=sites,
+    laterality=sides,
+    note=words,
+)
 activity = st.one_of(drug, therapy, procedure)
 measures = st.one_of(st.sampled_from(sorted(CONTENT.measures.names)), words)
 percents = st.one_of(st.integers(1, 100), st.decimals("0.1", "100", places=1, allow_nan=False, allow_infinity=False))

@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.mapping.careplan import plan_from_fhir, plan_to_fhir
+from app.mapping.clinic import KINDS
 from app.mapping.condition import codings_of, diagnosis_from_fhir, diagnosis_to_fhir
 from app.mapping.elements import Resource, Unrecognised, parts_of
-from app.mapping.observation import amend_assessment, assessment_from_fhir, assessment_to_fhir
+from app.mapping.observation import assessment_from_fhir, assessment_to_fhir
 from app.mapping.questionnaire import questionnaire
 from app.mapping.revision import withdraw
 from app.pain.assessments import Assessment, read_assessment
@@ -27,6 +28,7 @@ from tests.pain.cases import CASES, NOW, assessment, diagnosis, plan
 CONTENT = load_content()
 SNOMED = CONTENT.systems["snomed"]
 VALIDATOR = load_validator()
+NRS = CONTENT.instruments["nrs"]
 
 
 def read(instrument: str, answers: dict[str, Any], **more: Any) -> Assessment:
@@ -118,11 +120,14 @@ def test_every_observation_has_a_us_core_category() -> None:
 
 
 def test_a_numeric_rating_says_which_recall_period_it_means() -> None:
-    [_, now, week] = assessed("nrs", {"current": 6, "worst_7d": 9})
+    [_, now, worst, week] = assessed("nrs", {"current": 6, "worst_24h": 9, "average_7d": 7})
 
-    assert codes(now["code"])[1:] == ["nrs.current"]
-    assert codes(week["code"])[1:] == ["nrs.worst_7d"]
-    assert codes(now["code"])[0] == codes(week["code"])[0]
+    assert [codes(one["code"]) for one in (now, worst, week)] == [
+        [NRS.item("current").codings[0].code, "nrs.current"],
+        ["nrs.worst_24h"],
+        [NRS.item("average_7d").codings[0].code, "nrs.average_7d"],
+    ]
+    assert NRS.item("current").codings != NRS.item("average_7d").codings
     assert [part["valueCodeableConcept"]["coding"][0]["code"] for part in now["component"]] == ["moderate"]
 
 
@@ -206,17 +211,34 @@ def test_an_answer_taken_back_is_entered_in_error() -> None:
     old = assessed("dn4", {"burning": True, "itching": True})
     after = read("dn4", {"burning": False})
 
-    new = amend_assessment(
-        old,
-        after,
-        score(CONTENT.instruments["dn4"], after.answers),
-        CONTENT,
-        patient_ref="Patient/12",
-        ids=lambda: "unused",
-    )
+    new = KINDS["assessments"].amend(after, CONTENT, "Patient/12", lambda: "unused", old)
 
+    # a4 and a5, the scores, were not there before and are not now: nothing of them changes but the members.
     states = {one["id"]: one["status"] for one in new}
     assert states == {"a1": "amended", "a2": "amended", "a3": "entered-in-error", "a4": "amended", "a5": "amended"}
+
+
+def test_what_an_amendment_does_not_change_keeps_its_version() -> None:
+    old = assessed("dn4", {"burning": True, "itching": True})
+
+    new = KINDS["assessments"].amend(read("dn4", {"burning": True, "itching": True}), CONTENT, "Patient/12", str, old)
+
+    assert new == old
+
+
+def test_an_amendment_keeps_what_others_added() -> None:
+    old = assessed("dn4", {"burning": True})
+    theirs = {"url": "https://example.org/x", "valueString": "y"}
+    old[0] = old[0] | {
+        "extension": [theirs],
+        "identifier": {"value": "7"},
+        "item": [*old[0]["item"], {"linkId": "own"}],
+    }
+
+    new = KINDS["assessments"].amend(read("dn4", {"burning": False}), CONTENT, "Patient/12", str, old)
+
+    assert new[0]["extension"] == [theirs]
+    assert new[0]["identifier"] == {"value": "7"}
 
 
 def test_a_withdrawn_condition_has_no_clinical_status() -> None:

@@ -10,10 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.fhir.json import dumps, parse
-from app.mapping.careplan import amend_plan, plan_from_fhir, plan_to_fhir
-from app.mapping.condition import amend_diagnosis, diagnosis_from_fhir, diagnosis_to_fhir
+from app.mapping.careplan import plan_from_fhir, plan_to_fhir
+from app.mapping.clinic import KINDS
+from app.mapping.condition import diagnosis_from_fhir, diagnosis_to_fhir
 from app.mapping.elements import Resource, is_error
-from app.mapping.observation import amend_assessment, assessment_from_fhir, assessment_to_fhir
+from app.mapping.observation import assessment_from_fhir, assessment_to_fhir
 from app.mapping.revision import withdraw
 from app.pain.assessments import Assessment, assessment_view, read_assessment
 from app.pain.content import load_content
@@ -86,18 +87,23 @@ def test_a_plan_comes_back_as_it_was(payload: dict[str, Any]) -> None:
     assert read_plan(plan_view(one, CONTENT), CONTENT, NOW) == one
 
 
+def changed(old: Sequence[Resource], new: Sequence[Resource]) -> list[Resource]:
+    """Those of the old resources that have another content now."""
+    before = {(one["resourceType"], one["id"]): one for one in old}
+    return [one for one in new if before.get((one["resourceType"], one["id"]), one) != one]
+
+
 @thorough
 @given(st.one_of(st.tuples(dn4, dn4), st.tuples(nrs, nrs)))
 def test_an_amended_assessment_keeps_its_ids(pair: tuple[dict[str, Any], dict[str, Any]]) -> None:
     before, after = (read_assessment(payload, CONTENT, NOW) for payload in pair)
     old = assessed(before)
-    scores = score(CONTENT.instruments[after.instrument], after.answers)
 
-    new = wire(amend_assessment(old, after, scores, CONTENT, patient_ref=PATIENT, ids=lambda: next(fresh)))
+    new = wire(KINDS["assessments"].amend(after, CONTENT, PATIENT, lambda: next(fresh), old))
 
     assert new[0]["id"] == old[0]["id"]
     assert {code_of(one): one["id"] for one in old}.items() <= {code_of(one): one["id"] for one in new}.items()
-    assert {one["status"] for one in new if one["id"].startswith("new-")} <= {"amended", "entered-in-error"}
+    assert {one["status"] for one in changed(old, new)} <= {"amended", "entered-in-error"}
     assert assessment_from_fhir(new, CONTENT) == replace(after, patient=PATIENT)
 
 
@@ -107,10 +113,10 @@ def test_an_amended_diagnosis_keeps_its_ids(first: dict[str, Any], second: dict[
     before, after = (read_diagnosis(payload, CONTENT, NOW) for payload in (first, second))
     old = diagnosed(before)
 
-    new = wire(amend_diagnosis(old, after, CONTENT, patient_ref=PATIENT, ids=lambda: next(fresh)))
+    new = wire(KINDS["diagnoses"].amend(after, CONTENT, PATIENT, lambda: next(fresh), old))
 
     assert names(new) == names(old)
-    assert new[1]["status"] == "amended"
+    assert {one["status"] for one in changed(old, new) if one["resourceType"] == "Observation"} <= {"amended"}
     assert diagnosis_from_fhir(new, CONTENT) == replace(after, patient=PATIENT)
 
 
@@ -120,8 +126,8 @@ def test_an_amended_plan_keeps_the_ids_of_what_stays(first: dict[str, Any], seco
     before, after = (read_plan(payload, CONTENT, NOW) for payload in (first, second))
     old = planned(before)
 
-    new = wire(amend_plan(old, after, CONTENT, patient_ref=PATIENT, ids=lambda: next(fresh)))
-    again = wire(amend_plan(new, before, CONTENT, patient_ref=PATIENT, ids=lambda: next(fresh)))
+    new = wire(KINDS["treatment-plans"].amend(after, CONTENT, PATIENT, lambda: next(fresh), old))
+    again = wire(KINDS["treatment-plans"].amend(before, CONTENT, PATIENT, lambda: next(fresh), new))
 
     assert new[0]["id"] == old[0]["id"]
     assert names(old) <= names(new)
@@ -137,7 +143,7 @@ def test_an_unchanged_plan_stays_as_it_is(payload: dict[str, Any]) -> None:
     one = read_plan(payload, CONTENT, NOW)
     old = planned(one)
 
-    assert wire(amend_plan(old, one, CONTENT, patient_ref=PATIENT, ids=lambda: next(fresh))) == old
+    assert wire(KINDS["treatment-plans"].amend(one, CONTENT, PATIENT, lambda: next(fresh), old)) == old
 
 
 @pytest.mark.parametrize("kind", ["assessment", "diagnosis", "plan"])

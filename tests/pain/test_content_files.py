@@ -13,6 +13,7 @@ from app.pain.content import load_content
 from app.pain.instruments import Instrument, ScoreRule, attainable
 from app.pain.scoring import score, scores_view
 from app.profiles import FOLDER, canonical, json_files, toml_files
+from tools.derive_constraints import derived_profiles
 from tools.derive_terminology import derived, text
 
 CONTENT = load_content()
@@ -49,7 +50,7 @@ def coded(value: Any) -> Iterator[tuple[str, str, str | None]]:
 
 def files() -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for folder in ("vocabulary", "instruments"):
+    for folder in ("vocabulary", "instruments", "units", "searchparameters"):
         found |= {f"{folder}/{name}": file for name, file in toml_files(folder).items()}
     for folder in ("terminology", "structuredefinitions", "examples/valid", "examples/invalid"):
         found |= {f"{folder}/{name}": file for name, file in json_files(folder).items()}
@@ -106,6 +107,16 @@ def test_derived_terminology_is_up_to_date() -> None:
         stem
         for stem, definition in derived().items()
         if (FOLDER / "terminology" / f"{stem}.json").read_text("utf-8") != text(definition)
+    ]
+
+    assert stale == []
+
+
+def test_derived_constraints_are_up_to_date() -> None:
+    stale = [
+        stem
+        for stem, definition in derived_profiles().items()
+        if (FOLDER / "structuredefinitions" / f"{stem}.json").read_text("utf-8") != text(definition)
     ]
 
     assert stale == []
@@ -191,7 +202,7 @@ def test_no_name_means_two_things(kind: str) -> None:
     file, table = words[kind]
     names: list[str] = []
     for row in toml_files("vocabulary")[file][table]:
-        own = {row["id"], row.get("name") or row["label"], *row.get("names", [])}
+        own = {row["id"], row.get("name") or row["label"], *row.get("names", []), *row.get("narrower", [])}
         names += {"".join(name.casefold().split()) for name in own}
 
     assert len(names) == len(set(names))

@@ -46,6 +46,32 @@ def problems(kind: str, **changes: Any) -> list[tuple[str, str]]:
     return []
 
 
+def coded(system: str, code: str, **more: str) -> dict[str, str]:
+    return {"system": CONTENT.systems[system], "code": code, **more}
+
+
+CHRONIC = coded("icd-11", "MG30.51")
+A_MEASURE, A_SITE, A_DRUG = coded("loinc", "72514-3"), coded("snomed", "56459004"), coded("rxnorm", "72625")
+A_DIAGNOSIS, A_THERAPY = coded("snomed", "193184006"), coded("snomed", "91251008")
+NO_DIAGNOSIS = [
+    A_MEASURE,
+    A_SITE,
+    A_DRUG,
+    A_THERAPY,
+    coded("snomed", "81723002"),
+    coded("icd-10-cm", "Z45.42"),
+    coded("atc", "X99"),
+    coded("np-grade", "definite"),
+]
+DEVICES = [coded("snomed", "25937001"), coded("snomed", "360041000")]
+NO_PROCEDURE = [A_MEASURE, A_SITE, A_DRUG, A_DIAGNOSIS, *DEVICES, coded("icd-10-cm", "unlisted")]
+NO_MEDICINE = [A_MEASURE, A_SITE, A_DIAGNOSIS, A_THERAPY, coded("icd-11", "unlisted")]
+AT_ODDS = [A_DRUG | {"text": "pregabalin"}, A_DRUG | {"display": "Gabapentin"}]
+NOT_AT_ODDS = [
+    A_DRUG | {"text": "Duloxetine", "display": "duloxetine 30 MG"},
+    coded("rxnorm", "1745091", text="lidocaine"),
+    {"system": "urn:x", "code": "x", "text": "pregabalin"},
+]
 CASES: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
     ("assessment", {"patient": None}, [("required", "patient")]),
     ("assessment", {"patient": "Practitioner/3"}, [("value", "patient")]),
@@ -109,6 +135,20 @@ CASES: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
     ("diagnosis", {"grade": "definite"}, [("business-rule", "grade")]),
     ("diagnosis", {"grade": "probable"}, []),
     ("diagnosis", {"grade": "possible"}, []),
+    ("diagnosis", {"asserted_grade": "definite"}, [("business-rule", "asserted_grade")]),
+    ("diagnosis", {"grade": "definite", "asserted_grade": "possible"}, []),
+    ("diagnosis", {"grade": "possible", "asserted_grade": "definite"}, [("business-rule", "asserted_grade")]),
+    ("diagnosis", {"asserted_grade": "certain"}, [("code-invalid", "asserted_grade")]),
+    *[("diagnosis", {"code": code}, [("code-invalid", "code.code")]) for code in NO_DIAGNOSIS],
+    ("diagnosis", {"code": [{"text": "x"}, NO_DIAGNOSIS[0]]}, [("code-invalid", "code[1].code")]),
+    ("diagnosis", {"onset": "2026-03", "recorded_at": "2026-02-28T10:00:00Z"}, [("business-rule", "onset")]),
+    ("diagnosis", {"onset": "2026-02-28", "recorded_at": "2026-02-28T10:00:00+02:00"}, []),
+    (
+        "diagnosis",
+        {"code": CHRONIC, "onset": "2026-01-01", "recorded_at": "2026-03-01T10:00:00Z"},
+        [("business-rule", "onset")],
+    ),
+    ("diagnosis", {"code": CHRONIC, "onset": "2026-01-01", "recorded_at": "2026-04-02T10:00:00Z"}, []),
     (
         "diagnosis",
         {"code": {"system": CONTENT.systems["icd-11"], "code": "MG30.51"}, "onset": "2026-10-01"},
@@ -143,6 +183,22 @@ CASES: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
         {"activities": [{"code": {"system": CONTENT.systems["np-therapy"], "code": "leeches"}}]},
         [("code-invalid", "activities[0].code.code")],
     ),
+    *[
+        ("plan", {"activities": [{"code": code}]}, [("code-invalid", "activities[0].code.code")])
+        for code in NO_PROCEDURE
+    ],
+    *[
+        ("plan", {"activities": [{"drug": code}]}, [("code-invalid", "activities[0].drug.code")])
+        for code in NO_MEDICINE
+    ],
+    *[("plan", {"activities": [{"drug": drug}]}, [("business-rule", "activities[0].drug")]) for drug in AT_ODDS],
+    *[("plan", {"activities": [{"drug": drug}]}, []) for drug in NOT_AT_ODDS],
+    (
+        "plan",
+        {"activities": [{"therapy": "cbt", "laterality": "both"}]},
+        [("code-invalid", "activities[0].laterality")],
+    ),
+    ("plan", {"activities": [{"therapy": "acupuncture", "laterality": "left"}]}, []),
     ("plan", {"goals": [{"measure": "nrs"}]}, [("required", "goals[0]")]),
     ("plan", {"goals": [{"measure": "nrs", "target": 3, "reduction_percent": 30}]}, [("business-rule", "goals[0]")]),
     ("plan", {"goals": [{"measure": "nrs", "reduction_percent": 130}]}, [("value", "goals[0].reduction_percent")]),
@@ -151,6 +207,7 @@ CASES: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
     ("plan", {"context": {"pregnant": "no"}}, [("value", "context.pregnant")]),
     ("plan", {"context": {"hla_b_1502": True, "red_flags": ["saddle anaesthesia"]}}, []),
     ("plan", {"override": {"NPR6": "because"}}, [("value", "override")]),
+    ("plan", {"override": {"ABC01": "because"}}, [("value", "override")]),
     ("plan", {"override": {"NPR06": ""}}, [("value", "override.NPR06")]),
     ("plan", {"review_on": "2026-06"}, [("value", "review_on")]),
 ]

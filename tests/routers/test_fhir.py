@@ -219,3 +219,21 @@ async def test_the_capability_statement_says_what_is_served(client: httpx.AsyncC
     assert [i for i in issues(check) if i["severity"] == "error"] == []
     assert served["Observation"] == {"_id", "_lastUpdated", "identifier", "patient", "subject", "code", "derived-from"}
     assert len(served) > 140
+
+
+@pytest.mark.parametrize("parameter", [None, 5, [], [{"name": "resource"}], [{"name": "mode", "valueCode": "create"}]])
+async def test_validate_refuses_parameters_it_cannot_read(client: httpx.AsyncClient, parameter: object) -> None:
+    answer = await client.post("/fhir/$validate", json={"resourceType": "Parameters", "parameter": parameter})
+
+    assert answer.status_code == 400
+    assert issues(answer)
+
+
+async def test_if_match_star_asks_for_any_version(client: httpx.AsyncClient) -> None:
+    headers = {"If-Match": "*"}
+
+    none = await client.put("/fhir/Patient/one", json=patient(id="one"), headers=headers)
+    await client.put("/fhir/Patient/one", json=patient(id="one"))
+    some = await client.put("/fhir/Patient/one", json=patient(id="one", active=True), headers=headers)
+
+    assert (none.status_code, some.status_code) == (412, 200)

@@ -7,8 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
+from app.settings import Settings
 from tests.answers import count, expressions, issues
 from tests.builders import patient
+from tests.conftest import serving
 
 CASES = json.loads((Path(__file__).parents[2] / "examples" / "cases.json").read_text("utf-8"))["cases"]
 SOMEBODY = {"system": "urn:oid:1.2.3", "value": "MRN-7"}
@@ -306,3 +308,164 @@ async def test_an_unknown_kind_or_record_is_not_found(client: httpx.AsyncClient)
 
     assert [a.status_code for a in answers] == [404, 404, 404]
     assert all(issues(a) for a in answers)
+
+
+@KIND
+async def test_what_get_answers_can_be_sent_back_and_changes_nothing(client: httpx.AsyncClient, kind: str) -> None:
+    made = await record(client, kind)
+    view = await client.get(f"/pain/{kind}/{made['id']}")
+
+    answer = await client.put(
+        f"/pain/{kind}/{made['id']}", content=view.content, headers={"If-Match": view.headers["etag"]}
+    )
+
+    again = await client.get(f"/pain/{kind}/{made['id']}")
+    assert answer.status_code == 200, answer.text
+    assert again.content == view.content
+    assert again.headers["etag"] == view.headers["etag"]
+
+
+async def test_an_amendment_keeps_what_others_wrote_and_get_tells_of_it(client: httpx.AsyncClient) -> None:
+    made = await record(client, "diagnoses")
+    address = f"/fhir/Condition/{made['id']}"
+    condition = (await client.get(address)).json()
+    resolved = {"coding": [{**condition["clinicalStatus"]["coding"][0], "code": "resolved", "display": "Resolved"}]}
+    theirs = {
+        "clinicalStatus": resolved,
+        "abatementDateTime": "2026-06-01",
+        "identifier": [{"system": "urn:ehr", "value": "7"}],
+        "extension": [*condition.get("extension", []), {"url": "https://example.org/x", "valueDecimal": 1.5}],
+    }
+    put = await client.put(address, json={**condition, **theirs})
+    assert put.status_code == 200, put.text
+
+    view = (await client.get(f"/pain/diagnoses/{made['id']}")).json()
+    amended = await client.put(f"/pain/diagnoses/{made['id']}", json=diagnosis(etiology_class="metabolic"))
+
+    kept = (await client.get(address)).json()
+    assert amended.status_code == 200, amended.text
+    assert any("clinicalStatus" in note for note in view["notes"])
+    assert {key: kept[key] for key in ("clinicalStatus", "abatementDateTime", "identifier")} == {
+        key: theirs[key] for key in ("clinicalStatus", "abatementDateTime", "identifier")
+    }
+    assert {one["url"] for one in kept["extension"]} >= {"https://example.org/x"}
+    assert (await client.get(f"/pain/diagnoses/{made['id']}")).json()["etiology_class"] == "metabolic"
+
+
+async def test_what_others_linked_to_a_record_is_not_a_part_of_it(client: httpx.AsyncClient) -> None:
+    made = await record(client, "assessments")
+    foreign = {
+        "resourceType": "Observation",
+        "id": "theirs",
+        "status": "final",
+        "code": {"text": "theirs"},
+        "derivedFrom": [{"reference": f"QuestionnaireResponse/{made['id']}"}],
+    }
+    await client.put("/fhir/Observation/theirs", json=foreign)
+
+    amended = await client.put(f"/pain/assessments/{made['id']}", json=assessment(answers={"burning": True}))
+    await client.delete(f"/pain/assessments/{made['id']}")
+
+    assert amended.status_code == 200
+    assert "Observation/theirs" not in amended.json()["resources"]
+    assert (await client.get("/fhir/Observation/theirs")).json()["status"] == "final"
+
+
+async def test_a_treatment_that_is_no_longer_planned_is_stopped_not_an_error(client: httpx.AsyncClient) -> None:
+    made = await record(client, "treatment-plans")
+    before = dict(zip(made["resources"], await resources(client, made["resources"]), strict=True))
+
+    await client.put(f"/pain/treatment-plans/{made['id']}", json=plan(activities=[{"therapy": "cbt"}], goals=[]))
+
+    after = dict(zip(before, await resources(client, list(before)), strict=True))
+    told = {one["resourceType"]: one.get("status", one.get("lifecycleStatus")) for one in after.values()}
+    assert (told["MedicationRequest"], told["Goal"]) == ("stopped", "cancelled")
+    assert not any("entered-in-error" in json.dumps(one) for one in after.values())
+
+
+async def test_a_flipped_answer_is_told_not_hidden(client: httpx.AsyncClient) -> None:
+    made = await record(client, "assessments")
+    found = await resources(client, made["resources"])
+    item = next(one for one in found if "valueBoolean" in one)
+    await client.put(f"/fhir/Observation/{item['id']}", json={**item, "valueBoolean": not item["valueBoolean"]})
+
+    view = (await client.get(f"/pain/assessments/{made['id']}")).json()
+
+    assert any(f"Observation/{item['id']}.valueBoolean" in note for note in view["notes"])
+
+
+async def test_a_record_stays_with_its_patient(client: httpx.AsyncClient) -> None:
+    made = await record(client, "assessments")
+    other = (await client.post("/fhir/Patient", json=patient("MRN-8"))).json()["id"]
+
+    moved = await client.put(f"/pain/assessments/{made['id']}", json=assessment(patient=f"Patient/{other}"))
+
+    assert moved.status_code == 422
+    assert expressions(moved) == ["patient"]
+
+
+@KIND
+async def test_a_dry_run_finds_what_the_real_request_would(client: httpx.AsyncClient, kind: str) -> None:
+    answer = await client.post(f"/pain/{kind}?dry_run=true", json=RECORDS[kind](patient="Patient/nobody"))
+
+    assert answer.status_code == 422
+    assert expressions(answer) == ["patient"]
+
+
+async def test_an_answer_is_replayed_whatever_happened_since(client: httpx.AsyncClient) -> None:
+    who = (await client.post("/fhir/Patient", json=patient("MRN-9"))).json()["id"]
+    asked, key = assessment(patient=f"Patient/{who}"), {"Idempotency-Key": "k"}
+    first = await client.post("/pain/assessments", json=asked, headers=key)
+    await client.delete(f"/fhir/Patient/{who}")
+
+    again = await client.post("/pain/assessments", json=asked, headers=key)
+
+    assert (again.status_code, again.content) == (201, first.content)
+    assert again.headers["idempotency-replayed"] == "true"
+
+
+async def test_a_patient_whose_identifier_ends_in_a_backslash_is_made_once(client: httpx.AsyncClient) -> None:
+    odd = {"system": "urn:a\\", "value": "b"}
+
+    for _ in range(2):
+        await record(client, "assessments", patient=odd)
+
+    assert await count(client, "Patient") == 1
+
+
+async def test_a_record_has_all_its_parts_however_short_the_pages_are(database_url: str) -> None:
+    settings = Settings(database_url=database_url, log_level="error", page_size=3, max_page_size=5)
+    async with serving(settings) as client:
+        made = await record(client, "assessments")
+
+        view = (await client.get(f"/pain/assessments/{made['id']}")).json()
+        await client.delete(f"/pain/assessments/{made['id']}")
+
+        own = [name for name in made["resources"] if not name.startswith("Patient/")]
+        assert sorted(view["resources"]) == sorted(own)
+        assert {one["status"] for one in await resources(client, own)} == {"entered-in-error"}
+
+
+async def test_a_part_deleted_through_fhir_is_told(client: httpx.AsyncClient) -> None:
+    made = await record(client, "treatment-plans")
+    gone = next(one for one in made["resources"] if one.startswith("MedicationRequest/"))
+    await client.delete(f"/fhir/{gone}")
+
+    view = (await client.get(f"/pain/treatment-plans/{made['id']}")).json()
+
+    assert any(note.startswith(gone) for note in view["notes"])
+    assert gone not in view["resources"]
+    assert len(view["activities"]) == len(plan()["activities"]) - 1
+
+
+async def test_a_stale_tag_is_refused_although_only_a_part_changed(client: httpx.AsyncClient) -> None:
+    made = await client.post("/pain/treatment-plans", json=plan())
+    address, tag = f"/pain/treatment-plans/{made.json()['id']}", made.headers["etag"]
+    dose = {"drug": "duloxetine", "route": "oral", "daily_dose_mg": 90}
+    others = plan()["activities"][1:]
+
+    first = await client.put(address, json=plan(activities=[dose, *others]), headers={"If-Match": tag})
+    second = await client.put(address, json=plan(), headers={"If-Match": tag})
+
+    assert (first.status_code, second.status_code) == (200, 412)
+    assert (await client.get(address)).headers["etag"] == first.headers["etag"] != tag

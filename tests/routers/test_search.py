@@ -51,6 +51,8 @@ async def filled(client: httpx.AsyncClient) -> httpx.AsyncClient:
         ("Observation?code=a&patient=p2", ["o3"]),
         ("Observation?_lastUpdated=gt2020&_lastUpdated=lt2100-01-01T00:00:00+02:00", ["o1", "o2", "o3"]),
         ("Observation?_lastUpdated=lt2020", []),
+        ("Observation?_lastUpdated=lt2020,gt2020", ["o1", "o2", "o3"]),
+        (r"Patient?identifier=urn:oid:1.2.3|MRN\-1,x", []),
         ("Observation?_lastUpdated=ne2020-02", ["o1", "o2", "o3"]),
     ],
 )
@@ -73,6 +75,10 @@ async def test_search_finds(filled: httpx.AsyncClient, search: str, found: list[
         "Patient?identifier=",
         "Patient?_cursor=zzz",
         "Observation?subject:nope=1",
+        "Observation?subject:Bogus=1",
+        "Patient?identifier=|",
+        "Patient?_lastUpdated=2020-01-01T00:00:00%2B99:99",
+        "Patient?identifier=" + ",".join("a" * 300),
     ],
 )
 async def test_a_malformed_search_is_refused_with_the_parameter(client: httpx.AsyncClient, search: str) -> None:

@@ -117,3 +117,10 @@ def test_issues_do_not_repeat_what_the_record_says(validator: Validator) -> None
     told = " ".join(issue.diagnostics + issue.expression for issue in validator.check(broken))
 
     assert secret not in told
+
+
+@pytest.mark.parametrize("kind", [["collection"], {"a": 1}, 5, None])
+def test_a_bundle_whose_type_is_no_text_is_an_issue(validator: Validator, kind: object) -> None:
+    bundle = {"resourceType": "Bundle", "type": kind, "entry": [{"resource": {"resourceType": "Patient"}}]}
+
+    assert any(issue.is_error and issue.expression.startswith("Bundle.type") for issue in validator.check(bundle))

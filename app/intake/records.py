@@ -1,0 +1,165 @@
+"""Clinic records in the store: which resources are a record's, in which versions, and about which patient."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+from urllib.parse import quote
+
+from app.fhir import json as lossless
+from app.fhir.outcomes import Gone, Issue, NotFound
+from app.fhir.references import is_id, references
+from app.intake.accept import Intake
+from app.intake.writes import Write
+from app.mapping.clinic import Kind
+from app.mapping.elements import Resource, Unrecognised, is_error, parts_of
+from app.mapping.revision import belongs
+from app.pain.concepts import Identifier
+from app.pain.content import Content
+from app.pain.errors import Problem, Rejected
+from app.store import repository
+from app.store.parameters import literal
+from app.store.repository import Stored
+from app.store.search import matching_ids, search
+
+_MOST_PARTS = 1_000
+# What must be here already, and where a problem with it is told; other references may point elsewhere.
+_MUST_EXIST = ("patient", "diagnosis")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A clinic record as stored: its resources, anchor first, parsed and as they are kept."""
+
+    kind: Kind
+    stored: Sequence[Stored]
+    resources: Sequence[Resource]
+
+    @property
+    def tag(self) -> str:
+        return tag(self.kind, self.stored)
+
+    @property
+    def unshown(self) -> list[str]:
+        """What the anchor refers to that is no part of the record: deleted, or linked by others."""
+        own = {name(resource) for resource in self.resources}
+        return [link for link in parts_of(self.resources[0]) if link not in own]
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Finds clinic records, and checks what they refer to, before they are written through the door."""
+
+    intake: Intake
+    content: Content
+
+    async def load(self, kind: Kind, record_id: str) -> Record:
+        """A record by its id. Raises NotFound, or Gone if it was withdrawn or deleted."""
+        where = f"{kind.name}/{record_id}" if is_id(record_id) else kind.name
+        async with self.intake.database.reading() as connection:
+            anchor = await repository.read(connection, kind.anchor, record_id) if is_id(record_id) else None
+            if anchor is None:
+                raise NotFound([Issue("not-found", f"There is no such record in {where}.")])
+            resource = _parsed(anchor)
+            if anchor.deleted or is_error(resource):
+                kept = f"/fhir/{kind.anchor}/{record_id}/_history"
+                raise Gone([Issue("deleted", f"{where} was withdrawn or deleted; its history is at {kept}.")])
+            keys = [key for link in parts_of(resource) if (key := literal(link)) and key[0]]
+            found = await repository.read_all(connection, keys)
+            others = [found[key] for key in keys if key in found and not found[key].deleted]
+            if kind.points_back:
+                given = [("derived-from", name(resource))]
+                query = self.intake.searcher.parse(kind.points_back, given, strict=True)
+                others += (await search(connection, replace(query, count=_MOST_PARTS))).matches
+        parts = [(one, part) for one in others if belongs(resource, part := _parsed(one))]
+        return Record(kind, [anchor, *(one for one, _ in parts)], [resource, *(part for _, part in parts)])
+
+    def clinical(self, record: Record) -> Any:
+        """What the record says, in the clinic's terms. Raises Rejected if others wrote it in another form."""
+        try:
+            return record.kind.from_fhir(record.resources, self.content)
+        except Unrecognised as error:
+            told = f"This {record.kind.anchor} was not written by the clinic API: {error}. Read it at /fhir."
+            raise Rejected([Problem("not-supported", told, "")]) from None
+
+    def patient(self, who: str | Identifier) -> tuple[str, list[Write]]:
+        """How the resources refer to the patient and, for a business identifier, the Patient made if there is none."""
+        if isinstance(who, str):
+            return who, []
+        urn = f"urn:uuid:{self.intake.new_id()}"
+        tree = {"resourceType": "Patient", "identifier": [{"system": who.system, "value": who.value}]}
+        condition = f"identifier={quote(_searched(who), safe='')}"
+        return urn, [Write("POST", "Patient", "", lossless.dumps(tree), tree, None, condition, "", urn)]
+
+    async def require_same_patient(self, before: str, who: str | Identifier) -> None:
+        """Refuse to move a record to another patient: what was said of one is not true of another."""
+        found = [who] if isinstance(who, str) else await self._patients(who)
+        if found != [before]:
+            told = "A record stays with its patient: withdraw it, and record it for the other patient."
+            raise Rejected([Problem("business-rule", told, "patient")])
+
+    async def unheld(self, view: Mapping[str, Any], resources: Sequence[Resource]) -> list[str]:
+        """Notes about references to what is not here. Raises Rejected where the patient or diagnosis is not."""
+        own = {name(resource) for resource in resources}
+        links = {link for resource in resources for link in references(resource)} - own
+        keys = {key: link for link in links if (key := literal(link)) and key[0]}
+        async with self.intake.database.reading() as connection:
+            held = await repository.read_all(connection, keys)
+        missing = {link for key, link in keys.items() if key not in held or held[key].deleted}
+        problems = [
+            Problem("not-found", f"{key}: {view[key]} is not held here.", key)
+            for key in _MUST_EXIST
+            if isinstance(view.get(key), str) and view[key] in missing
+        ]
+        if problems:
+            raise Rejected(problems)
+        return [f"{link} is not held here; the reference was kept." for link in sorted(missing)]
+
+    async def _patients(self, who: Identifier) -> list[str]:
+        query = self.intake.searcher.parse("Patient", [("identifier", _searched(who))], strict=True)
+        async with self.intake.database.reading() as connection:
+            return [f"Patient/{found}" for found in await matching_ids(connection, query)]
+
+
+def creations(resources: Sequence[Resource]) -> list[Write]:
+    """The writes of a new record."""
+    return [_write("POST", resource) for resource in resources]
+
+
+def next_versions(resources: Sequence[Resource], record: Record) -> list[Write]:
+    """Updates of what was read, on condition that nobody changed it since; creations of the rest."""
+    versions = {f"{one.type}/{one.id}": one.version for one in record.stored}
+    return [_write("PUT" if name(r) in versions else "POST", r, if_match=versions.get(name(r))) for r in resources]
+
+
+def tag(kind: Kind, stored: Sequence[Stored]) -> str:
+    """The ETag of a record: another one whenever any of its resources has another version.
+
+    Of a plan, only what the plan still refers to counts.
+    """
+    anchor = next(one for one in stored if one.type == kind.anchor)
+    parts = set(parts_of(_parsed(anchor)))
+    counted = [one for one in stored if kind.points_back or one is anchor or f"{one.type}/{one.id}" in parts]
+    names = sorted(f"{one.type}/{one.id}/{one.version}" for one in counted if one.type != "Patient")
+    return f'W/"{anchor.version}-{hashlib.sha256(" ".join(names).encode()).hexdigest()[:12]}"'
+
+
+def name(resource: Resource) -> str:
+    """Type/id."""
+    return f"{resource['resourceType']}/{resource['id']}"
+
+
+def _searched(who: Identifier) -> str:
+    """The identifier as a search value that means just this one (R4 3.1.1.4.0.5)."""
+    return "|".join(
+        "".join(f"\\{character}" if character in "\\,|$" else character for character in part)
+        for part in (who.system, who.value)
+    )
+
+
+def _write(method: Literal["POST", "PUT"], resource: Resource, *, if_match: int | None = None) -> Write:
+    return Write(method, resource["resourceType"], resource["id"], lossless.dumps(resource), resource, if_match)
+
+
+def _parsed(stored: Stored) -> Resource:
+    return lossless.parse_object(stored.content or b"{}")
