@@ -15,13 +15,11 @@ from app.fhir.fhirpath.nodes import Frame, Node, Quantity, Resolver, Step, TypeI
 from app.fhir.fhirpath.syntax import Tree, parse
 from app.fhir.fhirpath.temporal import read_date, read_time
 from app.fhir.fhirpath.types import compile_as, compile_is, compile_of_type, type_name
+from app.profiles import toml_files
 
 _SELF = frozenset({"resource", "rootResource", "context"})
-_CONSTANTS = {
-    "ucum": "http://unitsofmeasure.org",
-    "sct": "http://snomed.info/sct",
-    "loinc": "http://loinc.org",
-}
+# FHIRPath's names for three code systems, and ours.
+_SYSTEMS = {"ucum": "ucum", "sct": "snomed", "loinc": "loinc"}
 _BY_NAME = {"vs-": "http://hl7.org/fhir/ValueSet/", "ext-": "http://hl7.org/fhir/StructureDefinition/"}
 
 
@@ -131,7 +129,9 @@ class _Compiler:
             return lambda frame, focus: [frame.root]
         if name == "context":
             return lambda frame, focus: [frame.context] if frame.context else []
-        constant = _CONSTANTS.get(name) or self._named(name)
+        constant = (
+            toml_files("vocabulary")["systems"]["system"][_SYSTEMS[name]] if name in _SYSTEMS else self._named(name)
+        )
         if constant:
             return lambda frame, focus: [constant]
         if name not in self.variables:
