@@ -119,7 +119,7 @@ KINDS: Mapping[str, Kind] = {
     for kind in (
         Kind(
             "assessments",
-            "assessment",
+            "an assessment",
             "QuestionnaireResponse",
             read_assessment,
             _assessment,
@@ -131,7 +131,7 @@ KINDS: Mapping[str, Kind] = {
         ),
         Kind(
             "diagnoses",
-            "diagnosis",
+            "a diagnosis",
             "Condition",
             read_diagnosis,
             _diagnosis,
@@ -143,7 +143,7 @@ KINDS: Mapping[str, Kind] = {
         ),
         Kind(
             "treatment-plans",
-            "treatment plan",
+            "a treatment plan",
             "CarePlan",
             read_plan,
             _plan,

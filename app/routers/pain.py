@@ -197,10 +197,10 @@ def _add_routes(kind: Kind) -> None:
     one, body = f"/{kind.name}/{{record_id}}", documented.body(kind.name, JSON)
     dry_run = documented.parameters(dry_run="true: answer the Bundle and store nothing.")
     for path, endpoint, method, summary, extra in (
-        (f"/{kind.name}", post, "POST", f"Record a {kind.title}", body | dry_run),
-        (one, get, "GET", f"The clinic's view of a {kind.title}, rebuilt from FHIR", {}),
-        (one, put, "PUT", f"Amend a {kind.title}: new versions, nothing is lost", body),
-        (one, delete, "DELETE", f"Withdraw a {kind.title}: entered in error, history kept", {}),
+        (f"/{kind.name}", post, "POST", f"Record {kind.title}", body | dry_run),
+        (one, get, "GET", f"The clinic's view of {kind.title}, rebuilt from FHIR", {}),
+        (one, put, "PUT", f"Amend {kind.title}: new versions, nothing is lost", body),
+        (one, delete, "DELETE", f"Withdraw {kind.title}: entered in error, history kept", {}),
     ):
         router.add_api_route(path, endpoint, methods=[method], summary=summary, openapi_extra=extra, name=summary)
 
