@@ -55,10 +55,11 @@ class Intake:
         is_large = sum(len(write.text) for write in writes) > LARGE
         warnings = await asyncio.to_thread(self.check, writes) if is_large else self.check(writes)
         async with self.database.writing() as connection:
-            if caller.idempotency_key:
-                await self.database.lock(connection, [Lock(f"idempotency {caller.idempotency_key}")])
-                if replay := await idempotency.recall(connection, caller.idempotency_key, caller.request_hash):
-                    return replay
+            # All locks at once: they are taken in one order, so no two transactions wait for each other.
+            own = [Lock(f"idempotency {caller.idempotency_key}")] if caller.idempotency_key else []
+            await self.database.lock(connection, [*own, *(lock for write in writes for lock in locks(write))])
+            if replay := own and await idempotency.recall(connection, caller.idempotency_key, caller.request_hash):
+                return replay
             written = await self._write(connection, writes, caller)
             made = answer([replace(w, warnings=tuple(warnings[i])) for i, w in enumerate(written)])
             if caller.idempotency_key:
@@ -89,7 +90,6 @@ class Intake:
 
     async def _write(self, connection: Connection, writes: Sequence[Write], caller: Caller) -> list[Written]:
         conditions = Conditions(self.searcher, connection, caller.base)
-        await self.database.lock(connection, [lock for write in writes for lock in locks(write)])
         matches = [await conditions.match(w.type, w.if_none_exist, w.path) if w.if_none_exist else "" for w in writes]
         placed = [replace(w, id=match or w.id or self.new_id()) for w, match in zip(writes, matches, strict=True)]
         _refuse_twice(placed, matches)

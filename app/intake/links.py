@@ -26,7 +26,8 @@ async def linked(writes: Sequence[Write], conditions: Conditions) -> list[Write]
 
 
 async def _linked(write: Write, names: Mapping[str, str], conditions: Conditions) -> Write:
-    if write.tree is None or not (write.path or names):
+    # The links of a Bundle that is stored as it is are its own.
+    if write.tree is None or write.type == "Bundle" or not (write.path or names):
         return write
     found: dict[str, str] = {}
     for link in set(references(write.tree)):

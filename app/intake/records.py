@@ -135,12 +135,13 @@ def next_versions(resources: Sequence[Resource], record: Record) -> list[Write]:
 def tag(kind: Kind, stored: Sequence[Stored]) -> str:
     """The ETag of a record: another one whenever any of its resources has another version.
 
-    Of a plan, only what the plan still refers to counts.
+    Of a plan, only what the plan still refers to counts; what is in error never does.
     """
     anchor = next(one for one in stored if one.type == kind.anchor)
     parts = set(parts_of(_parsed(anchor)))
     counted = [one for one in stored if kind.points_back or one is anchor or f"{one.type}/{one.id}" in parts]
-    names = sorted(f"{one.type}/{one.id}/{one.version}" for one in counted if one.type != "Patient")
+    live = [one for one in counted if one.type != "Patient" and not is_error(_parsed(one))]
+    names = sorted(f"{one.type}/{one.id}/{one.version}" for one in live)
     return f'W/"{anchor.version}-{hashlib.sha256(" ".join(names).encode()).hexdigest()[:12]}"'
 
 

@@ -92,11 +92,22 @@ def _item(index: int, entry: Mapping[str, Any], text: bytes, types: frozenset[st
     path = f"Bundle.entry[{index}]"
     request = entry.get("request")
     if kind == "batch" and isinstance(request, dict) and request.get("method") == "GET":
-        return Read(str(request.get("url", "")).lstrip("/"), path)
+        return _reading(path, entry, request)
     try:
         return _write(path, entry, text, types)
     except Refused as refused:
         return refused
+
+
+def _reading(path: str, entry: Mapping[str, Any], request: Mapping[str, Any]) -> Read | Refused:
+    issues = [
+        Issue("not-supported", f"{name} with GET in a Bundle is not supported.", f"{path}.request.{name}")
+        for name in request
+        if name.startswith("if")
+    ]
+    if "resource" in entry:
+        issues.append(Issue("value", "GET takes no resource.", f"{path}.resource"))
+    return Refused(issues) if issues else Read(str(request.get("url", "")).lstrip("/"), path)
 
 
 def _write(path: str, entry: Mapping[str, Any], text: bytes, types: frozenset[str]) -> Write:

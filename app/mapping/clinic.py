@@ -61,7 +61,7 @@ class Kind:
     def changed_elsewhere(self, content: Content, patient_ref: str, resources: Sequence[Resource]) -> list[str]:
         """What others have changed in the record through FHIR since the clinic API wrote it."""
         own = self.from_fhir(resources, content)
-        return changed_elsewhere(resources, self.to_fhir(own, content, patient_ref, lambda: "", resources))
+        return changed_elsewhere(resources, self.to_fhir(own, content, patient_ref, lambda: "unknown", resources))
 
 
 def _assessment(

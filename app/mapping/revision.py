@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from app.mapping.elements import ERROR, Resource, codeable, fixed, is_error
+from app.mapping.three_way import three_way, with_theirs
 from app.profiles import package
 
 # R4 has the status "amended" for these only; the others keep the status they are written with.
@@ -12,6 +13,10 @@ _AMENDED = ("Observation", "QuestionnaireResponse")
 # Where a part names the record it belongs to.
 _BACK = {"Observation": ("derivedFrom", "focus"), "MedicationRequest": ("basedOn",), "ServiceRequest": ("basedOn",)}
 _SERVER = ("resourceType", "id", "meta")
+# Elements that follow from the rest of the record.
+_DERIVED = {"Observation": ("value", "dataAbsentReason", "interpretation", "component", "hasMember")}
+# States in which a treatment or goal is still open.
+_OPEN = ("active", "draft", "on-hold", "proposed", "planned", "accepted")
 
 
 def amended(previous: Sequence[Resource], fresh: Sequence[Resource]) -> list[Resource]:
@@ -29,9 +34,7 @@ def merged(previous: Sequence[Resource], base: Sequence[Resource], fresh: Sequen
     """
     stored = {_name(one): one for one in previous}
     mapped = {_name(one): one for one in base}
-    return [
-        _merged(stored[_name(one)], mapped.get(_name(one), {}), one) if _name(one) in stored else one for one in fresh
-    ]
+    return [_merged(stored[_name(one)], mapped.get(_name(one)), one) if _name(one) in stored else one for one in fresh]
 
 
 def changed_elsewhere(previous: Sequence[Resource], base: Sequence[Resource]) -> list[str]:
@@ -63,24 +66,29 @@ def _name(resource: Resource) -> tuple[str, str]:
     return resource["resourceType"], resource["id"]
 
 
-def _merged(stored: Resource, base: Mapping[str, Any], fresh: Resource) -> Resource:
+def _merged(stored: Resource, base: Resource | None, fresh: Resource) -> Resource:
+    if is_error(stored) and base is not None:
+        return stored  # the record holds this part, and somebody else said it is in error
+    ours = base or (stored if is_error(stored) else {})
     kept = {key: stored[key] for key in _SERVER}
     for key in dict.fromkeys([*fresh, *stored]):
-        value = _element(key, stored, base, fresh)
-        if key not in _SERVER and value is not None:
+        value = _element(key, stored, ours, fresh)
+        if key not in _SERVER and value not in (None, []):
             kept[key] = value
-    if kept == stored or fresh["resourceType"] not in _AMENDED:
+    is_ours = is_error(stored) or _is_same_status(stored, "status")
+    if kept == stored or fresh["resourceType"] not in _AMENDED or not is_ours:
         return kept
     return kept | {"status": fresh["status"] if is_error(fresh) else "amended"}
 
 
 def _element(key: str, stored: Resource, base: Mapping[str, Any], fresh: Resource) -> Any:
-    theirs, ours, new = stored.get(key), base.get(key), fresh.get(key)
-    if new == ours or (key == "status" and _is_same_status(stored, key) and not is_error(fresh)):
-        return theirs
-    if isinstance(theirs, list) and isinstance(new, list):
-        return [*new, *(one for one in theirs if one not in (ours or ()) and one not in new)]
-    return new
+    if key == "status" and _is_same_status(stored, key):
+        return fresh[key] if is_error(fresh) else stored[key]
+    if key.startswith(_DERIVED.get(fresh["resourceType"], ())):
+        # Follows from the answers or the evidence: what the record says now is right, whatever stands there.
+        theirs, new = stored.get(key), fresh.get(key)
+        return with_theirs(theirs, base.get(key) or [], new) if isinstance(new, list) and theirs else new
+    return three_way(stored.get(key), base.get(key), fresh.get(key))
 
 
 def _is_same_status(resource: Resource, key: str) -> bool:
@@ -107,7 +115,7 @@ _WITHDRAWN: dict[str, Callable[[Resource], dict[str, Any]]] = {"Condition": _con
 # A treatment that is no longer planned was planned, and perhaps given: it is stopped, not an error. An answer that
 # is taken back was never given.
 _DROPPED: dict[str, Callable[[Resource], dict[str, Any]]] = {
-    "MedicationRequest": lambda one: _by_status(one, "stopped"),
-    "ServiceRequest": lambda one: _by_status(one, "revoked"),
-    "Goal": lambda one: _goal(one, "cancelled"),
+    "MedicationRequest": lambda one: _by_status(one, "stopped") if one.get("status") in _OPEN else one,
+    "ServiceRequest": lambda one: _by_status(one, "revoked") if one.get("status") in _OPEN else one,
+    "Goal": lambda one: _goal(one, "cancelled") if one.get("lifecycleStatus") in _OPEN else one,
 }

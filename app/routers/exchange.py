@@ -21,7 +21,8 @@ from app.service import Service
 from app.store.idempotency import Answer
 from app.store.repository import Stored
 
-_SURROUNDINGS = ("type", "asgi", "http_version", "scheme", "server", "client", "root_path", "headers", "extensions")
+_SURROUNDINGS = ("type", "asgi", "http_version", "scheme", "server", "client", "root_path", "extensions")
+_INHERITED = (b"host", b"accept", b"prefer", b"authorization", b"x-request-id")
 _QUERY = "%!$&'()*+,;=:@/?-._~|"
 _KEY = re.compile("[ -~]{1,255}")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -159,8 +160,14 @@ def caller(request: Request, body: bytes) -> Caller:
         request_id=request.state.request_id,
         base=fhir_base(request),
         idempotency_key=key or "",
-        request_hash=request_hash(request.method, str(request.url), condition(request), body) if key else "",
+        request_hash=_covered(request, body) if key else "",
     )
+
+
+def _covered(request: Request, body: bytes) -> str:
+    """What the Idempotency-Key of a request stands for, whichever instance of this server is asked."""
+    asked = (request.method, request.url.path, request.url.query, condition(request), header(request, "if-match") or "")
+    return request_hash(*asked, body)
 
 
 def header(request: Request, name: str) -> str | None:
@@ -222,6 +229,8 @@ async def get_inside(request: Request, address: str) -> Response:
     """What a GET of an address below the FHIR endpoint answers, asked for inside another request."""
     path, _, query = address.partition("?")
     scope = {name: request.scope[name] for name in _SURROUNDINGS if name in request.scope}
+    # Conditions and the body's headers belong to the request around it.
+    scope["headers"] = [(name, value) for name, value in request.scope["headers"] if name in _INHERITED]
     scope |= {"method": "GET", "path": f"/fhir/{unquote(path)}", "query_string": quote(query, safe=_QUERY).encode()}
     answer = Response()
     body = bytearray()

@@ -209,7 +209,7 @@ async def _batch(request: Request, asked: Asked, caller: Caller) -> Answer:
     wanted = exchange.returned(request, "minimal")
     entries = []
     for index, entry in enumerate(asked.entries):
-        key = f"{caller.idempotency_key}#{index}" if caller.idempotency_key else ""
+        key = f"{caller.idempotency_key}\x1f{index}" if caller.idempotency_key else ""
         entries.append(await _batch_entry(request, entry, replace(caller, idempotency_key=key), wanted))
     return Answer(200, bundle("batch-response", entries))
 

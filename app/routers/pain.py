@@ -95,6 +95,8 @@ async def amend(request: Request, kind: Kind, record_id: str) -> Response:
     await here.require_same_patient(before["patient"], clinical.patient)
     resources = kind.amend(clinical, parts.content, before["patient"], parts.new_id, found.resources)
     notes = await here.unheld(kind.view(clinical, parts.content), resources)
+    elsewhere = kind.changed_elsewhere(parts.content, before["patient"], resources)
+    notes += [f"{place} was changed through FHIR and stays as it is." for place in elsewhere]
     results = _noted(kind.results(clinical, parts.content, resources), notes)
     return await _store(request, body, kind, records.next_versions(resources, found), record_id, results, status=200)
 

@@ -256,3 +256,25 @@ async def test_a_transaction_does_not_read(client: httpx.AsyncClient) -> None:
     assert 400 <= answer.status_code < 500
     assert expressions(answer) == ["Bundle.entry[0].request.method"]
     assert await count(client, "Patient") == 0
+
+
+async def test_keyed_transactions_side_by_side_do_not_wait_for_each_other_for_ever(client: httpx.AsyncClient) -> None:
+    asked = [bundle(*(entry(patient(f"{n}-{m}")) for m in range(100))) for n in range(12)]
+
+    answers = await asyncio.gather(
+        *(client.post("/fhir", json=one, headers={"Idempotency-Key": f"k{n}"}) for n, one in enumerate(asked))
+    )
+
+    assert [a.status_code for a in answers] == [200] * 12
+    assert await count(client, "Patient") == 1200
+
+
+async def test_a_bundle_kept_as_it_is_keeps_its_own_links(client: httpx.AsyncClient) -> None:
+    inner = bundle({"fullUrl": URN, "resource": patient()}, {"resource": observation(URN), "fullUrl": OTHER_URN})
+    inner["type"] = "collection"
+
+    answer = await client.post("/fhir", json=bundle(entry(inner), entry(patient(), full_url=URN)))
+
+    assert answer.status_code == 200, answer.text
+    kept = (await client.get("/fhir/Bundle")).json()["entry"][0]["resource"]
+    assert kept["entry"][1]["resource"]["subject"]["reference"] == URN

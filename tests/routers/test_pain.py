@@ -469,3 +469,119 @@ async def test_a_stale_tag_is_refused_although_only_a_part_changed(client: httpx
 
     assert (first.status_code, second.status_code) == (200, 412)
     assert (await client.get(address)).headers["etag"] == first.headers["etag"] != tag
+
+
+async def edit(client: httpx.AsyncClient, reference: str, **changes: Any) -> Json:
+    """Change a resource through /fhir, as others do."""
+    resource = (await client.get(f"/fhir/{reference}")).json()
+    answer = await client.put(f"/fhir/{reference}", json={**resource, **changes})
+    assert answer.status_code == 200, answer.text
+    told: Json = answer.json()
+    return told
+
+
+async def test_a_dose_that_others_annotated_is_changed_and_stays_one(client: httpx.AsyncClient) -> None:
+    made = await record(client, "treatment-plans", activities=[{"drug": "duloxetine", "daily_dose_mg": 60}])
+    drug = next(one for one in made["resources"] if one.startswith("MedicationRequest/"))
+    row = (await client.get(f"/fhir/{drug}")).json()["dosageInstruction"][0]
+    await edit(client, drug, dosageInstruction=[{**row, "patientInstruction": "with food"}])
+
+    changed = {"activities": [{"drug": "duloxetine", "daily_dose_mg": 90}]}
+    answer = await client.put(f"/pain/treatment-plans/{made['id']}", json=plan(**changed))
+
+    rows = (await client.get(f"/fhir/{drug}")).json()["dosageInstruction"]
+    assert answer.status_code == 200, answer.text
+    assert [one["patientInstruction"] for one in rows] == ["with food"]
+    assert "90" in json.dumps(rows)
+    assert "60" not in json.dumps(rows)
+
+
+async def test_an_answer_that_others_annotated_is_changed_and_stays_one(client: httpx.AsyncClient) -> None:
+    made = await record(client, "assessments")
+    reference = f"QuestionnaireResponse/{made['id']}"
+    items = (await client.get(f"/fhir/{reference}")).json()["item"]
+    await edit(client, reference, item=[{**items[0], "definition": "https://example.org/d"}, *items[1:]])
+    answers = {**assessment()["answers"], "burning": False}
+
+    answer = await client.put(f"/pain/assessments/{made['id']}", json=assessment(answers=answers))
+
+    view = (await client.get(f"/pain/assessments/{made['id']}")).json()
+    assert answer.status_code == 200, answer.text
+    assert view["answers"] == answers
+    assert len((await client.get(f"/fhir/{reference}")).json()["item"]) == 10
+
+
+async def test_taking_our_values_out_leaves_those_of_others(client: httpx.AsyncClient) -> None:
+    made = await record(client, "treatment-plans", note="ours")
+    address = f"CarePlan/{made['id']}"
+    stored = (await client.get(f"/fhir/{address}")).json()
+    theirs = {"text": "allergic to lidocaine"}
+    await edit(client, address, note=[*stored["note"], theirs])
+
+    await client.put(f"/pain/treatment-plans/{made['id']}", json=plan())
+
+    assert (await client.get(f"/fhir/{address}")).json()["note"] == [theirs]
+
+
+@pytest.mark.parametrize(
+    ("first", "between", "last"),
+    [
+        (("nrs", {"current": 2, "average_24h": 3}), ("nrs", {"average_24h": 3}), ("nrs", {"current": 9})),
+        (("dn4", {"burning": True}), ("nrs", {"current": 1}), ("dn4", dict.fromkeys(DN4_KEYS, True))),
+        (("dn4", dict.fromkeys(DN4_KEYS, False)), ("nrs", {"current": 1}), ("dn4", dict.fromkeys(DN4_KEYS, True))),
+    ],
+)
+async def test_answers_taken_back_can_be_given_again(
+    client: httpx.AsyncClient, first: tuple[str, Json], between: tuple[str, Json], last: tuple[str, Json]
+) -> None:
+    made = await record(client, "assessments", instrument=first[0], answers=first[1])
+    address = f"/pain/assessments/{made['id']}"
+
+    for instrument, answers in (between, last):
+        answer = await client.put(address, json=assessment(instrument=instrument, answers=answers))
+        assert answer.status_code == 200, answer.text
+
+    view = await client.get(address)
+    assert view.json()["answers"] == last[1]
+    assert view.json()["notes"] == []
+    assert view.headers["etag"] == answer.headers["etag"]
+
+
+async def test_a_score_that_others_made_stale_is_told_and_repaired(client: httpx.AsyncClient) -> None:
+    made = await record(client, "assessments")
+    address = f"/pain/assessments/{made['id']}"
+    found = await resources(client, made["resources"])
+    item = next(one for one in found if one.get("valueBoolean") is True)
+    await edit(client, f"Observation/{item['id']}", valueBoolean=False)
+    told = (await client.get(address)).json()["notes"]
+
+    await client.put(address, content=(await client.get(address)).content)
+
+    assert any(f"Observation/{item['id']}.valueBoolean" in note for note in told)
+    assert (await client.get(f"/fhir/Observation/{item['id']}")).json()["valueBoolean"] is True
+    assert (await client.get(address)).json()["notes"] == []
+
+
+async def test_a_part_deleted_or_stripped_by_others_does_not_break_the_view(client: httpx.AsyncClient) -> None:
+    made = await record(client, "assessments")
+    parts = [one for one in made["resources"] if one.startswith("Observation/")]
+    await client.delete(f"/fhir/{parts[0]}")
+    await edit(client, parts[1], meta={"tag": [{"code": "theirs"}]})
+
+    view = await client.get(f"/pain/assessments/{made['id']}")
+
+    assert view.status_code == 200, view.text
+
+
+async def test_what_others_finished_or_refuted_stays_so(client: httpx.AsyncClient) -> None:
+    made = await record(client, "treatment-plans")
+    drug = next(one for one in made["resources"] if one.startswith("MedicationRequest/"))
+    await edit(client, drug, status="completed")
+    await client.put(f"/pain/treatment-plans/{made['id']}", json=plan(activities=[{"therapy": "cbt"}]))
+    scored = await record(client, "assessments")
+    part = next(one for one in scored["resources"] if one.startswith("Observation/"))
+    await edit(client, part, status="entered-in-error")
+    await client.put(f"/pain/assessments/{scored['id']}", json=assessment(laterality="left"))
+
+    assert (await client.get(f"/fhir/{drug}")).json()["status"] == "completed"
+    assert (await client.get(f"/fhir/{part}")).json()["status"] == "entered-in-error"
