@@ -87,7 +87,7 @@ def _element(key: str, stored: Resource, base: Mapping[str, Any], fresh: Resourc
     if key.startswith(_DERIVED.get(fresh["resourceType"], ())):
         # Follows from the answers or the evidence: what the record says now is right, whatever stands there.
         theirs, new = stored.get(key), fresh.get(key)
-        return with_theirs(theirs, base.get(key) or [], new) if isinstance(new, list) and theirs else new
+        return with_theirs(theirs, base.get(key) or [], new or []) if isinstance(theirs, list) else new
     return three_way(stored.get(key), base.get(key), fresh.get(key))
 
 

@@ -585,3 +585,21 @@ async def test_what_others_finished_or_refuted_stays_so(client: httpx.AsyncClien
 
     assert (await client.get(f"/fhir/{drug}")).json()["status"] == "completed"
     assert (await client.get(f"/fhir/{part}")).json()["status"] == "entered-in-error"
+
+
+async def test_a_component_that_others_added_stays(client: httpx.AsyncClient) -> None:
+    made = await record(client, "assessments")
+    theirs = {"code": {"text": "theirs"}, "valueString": "x"}
+    parts = [one for one in await resources(client, made["resources"]) if one["resourceType"] == "Observation"]
+    item = next(one for one in parts if "component" not in one)
+    score = next(one for one in parts if "component" in one)
+    for one in (item, score):
+        await edit(client, f"Observation/{one['id']}", component=[*one.get("component", []), theirs])
+
+    answer = await client.put(f"/pain/assessments/{made['id']}", json=assessment(laterality="left"))
+
+    assert answer.status_code == 200, answer.text
+    for one in (item, score):
+        kept = (await client.get(f"/fhir/Observation/{one['id']}")).json()
+        assert kept["component"] == [*one.get("component", []), theirs]
+        assert kept["status"] == "amended"
