@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORPUS ?= ../shared/validation
 
-.PHONY: help run test check demo agreement roundtrip lock
+.PHONY: help run test check demo agreement oracle roundtrip lock
 
 help:
 	@echo "make run        install and serve on http://127.0.0.1:8000 (HOST, PORT, DERMATOME_* override)"
@@ -12,6 +12,7 @@ help:
 	@echo "make test       every test, on SQLite and on PostgreSQL"
 	@echo "make check      ruff and mypy --strict"
 	@echo "make agreement  CORPUS=folder: our verdicts beside the official validator's"
+	@echo "make oracle     the official validator on our definitions, examples and mutants; records its verdicts (needs a JDK and Maven)"
 	@echo "make roundtrip  CORPUS=folder: store the valid official examples and compare what comes back, digit for digit"
 	@echo "make lock       write the lock files anew from pyproject.toml (needs uv)"
 
@@ -32,8 +33,14 @@ demo: $(VENV)/installed
 agreement: $(VENV)/installed-dev
 	@$(BIN)/python -m tools.agreement $(CORPUS)
 
+oracle: $(VENV)/installed-dev
+	@$(BIN)/python -m tools.oracle
+
 roundtrip: $(VENV)/installed-dev
 	@$(BIN)/python -m tools.roundtrip $(CORPUS)/r4-examples
+
+bench-validation: $(VENV)/installed-dev
+	@$(BIN)/python -m bench.validation
 
 lock:
 	@sh tools/lock.sh

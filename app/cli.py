@@ -5,16 +5,21 @@ import json
 import socket
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 import uvicorn
 
-from app.fhir import json as lossless
-from app.fhir.outcomes import Issue, Refused
-from app.main import create_app, open_database
-from app.settings import Settings, WrongSettings, load_settings
+from app import validate_files
+from app.main import clock, create_app, open_database
+from app.mapping.questionnaire import questionnaires
+from app.pain.content import load_content
+from app.settings import PREFIX, Settings, WrongSettings, bare_address, load_settings
+from app.validate_files import Format
 from app.validation import load_validator
+from app.validation.broken import BrokenProfile
+from app.validation.packages import WrongPackages, definitions_of, load_packages, said
+from app.validation.remote import asking
 from app.worker import work
 
 app = typer.Typer(
@@ -22,6 +27,9 @@ app = typer.Typer(
     help="Neuropathic pain as FHIR R4: mapped, validated, stored, served and synced.",
     no_args_is_help=True,
 )
+
+
+UnknownProfiles = Literal["warning", "error"]
 
 
 @app.command()
@@ -60,22 +68,42 @@ def worker() -> None:
 
 
 @app.command()
-def validate(files: Annotated[list[Path], typer.Argument(help="JSON files, one resource each.")]) -> None:
-    """Validate resources; ends with 1 if any has an error."""
-    validator, failed = load_validator(), False
-    for file in files:
-        try:
-            issues = validator.check(lossless.parse_object(file.read_bytes()))
-        except Refused as refused:
-            issues = list(refused.issues)
-        except OSError as error:
-            issues = [Issue("not-found", f"The file cannot be read: {error.strerror}.")]
-        failed = failed or any(issue.is_error for issue in issues)
-        for issue in issues:
-            print(f"{file}: {issue.severity}: {issue.expression}: {issue.diagnostics}")
-        if not issues:
-            print(f"{file}: valid")
-    raise typer.Exit(1 if failed else 0)
+def validate(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE", help="Files or folders of JSON or NDJSON, or - for standard input."),
+    ],
+    profile: Annotated[
+        list[str] | None, typer.Option(help="A profile to check besides those claimed; repeatable.")
+    ] = None,
+    format_: Annotated[Format, typer.Option("--format", help="How the findings are told.")] = Format.TEXT,
+    warnings_as_errors: Annotated[bool, typer.Option("--warnings-as-errors", help="Warnings count as errors.")] = False,
+    packages: Annotated[
+        Path | None, typer.Option(help="Folder of FHIR packages to validate against.", envvar="DERMATOME_PACKAGES")
+    ] = None,
+    unknown_profiles: Annotated[
+        UnknownProfiles, typer.Option(help="What an unknown profile is.", envvar="DERMATOME_UNKNOWN_PROFILES")
+    ] = "warning",
+    terminology_server: Annotated[
+        str,
+        typer.Option(
+            envvar=f"{PREFIX}TERMINOLOGY_SERVER",
+            help="FHIR R4 terminology server to ask about codes that are not held here.",
+        ),
+    ] = "",
+) -> None:
+    """Validate resources. Ends with 0 if all are valid, 1 if not, 2 if something could not be read."""
+    try:
+        found = load_packages(packages) if packages else []
+        every = [*definitions_of(found), *questionnaires(load_content())]
+        validator = load_validator(every, unknown_profiles=unknown_profiles)
+    except (WrongPackages, BrokenProfile) as wrong:
+        _stop(str(wrong), "Cannot validate")
+    for line in said(found):
+        print(line, file=sys.stderr)
+    with asking(validator, _address(terminology_server), clock) as checker:
+        code = validate_files.run(checker, names, profile or [], format_, strict=warnings_as_errors)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -104,6 +132,13 @@ async def _prepare(settings: Settings) -> None:
         raise WrongSettings(f"DERMATOME_DATABASE_URL: the database cannot be used: {reason}") from None
 
 
+def _address(given: str) -> str:
+    try:
+        return bare_address(given) if given else ""
+    except ValueError:
+        _stop("--terminology-server: is no address of a server, e.g. https://tx.example.org/r4", "Cannot validate")
+
+
 def _settings() -> Settings:
     try:
         return load_settings()
@@ -111,6 +146,6 @@ def _settings() -> Settings:
         _stop(str(wrong))
 
 
-def _stop(message: str) -> NoReturn:
-    print(f"Dermatome cannot start:\n{message}", file=sys.stderr)
+def _stop(message: str, headline: str = "Dermatome cannot start") -> NoReturn:
+    print(f"{headline}:\n{message}", file=sys.stderr)
     raise SystemExit(2)

@@ -3,30 +3,37 @@
 import asyncio
 import gc
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
+from typing import Any
 
+import structlog
 from fastapi import FastAPI
 
 from app import profiles
 from app.fhir.instants import microseconds
 from app.intake.accept import Intake
+from app.intake.definitions import PostedDefinitions
 from app.logs import configure
+from app.mapping.questionnaire import questionnaires
 from app.pain.content import load_content
-from app.routers import errors, fhir, health, metadata, pain, sync
+from app.routers import errors, fhir, health, metadata, pain, snapshot, sync, validate
 from app.routers.middleware import Envelope
 from app.service import Service
-from app.settings import Settings, load_settings
+from app.settings import Settings, WrongSettings, load_settings
 from app.store.database import Database
 from app.store.parameters import SearchParameters
 from app.store.search import Searcher
 from app.sync.push import Pusher
 from app.sync.targets import Target, load_targets
+from app.terminology.server import TerminologyServer
 from app.validation import Validator, load_validator
+from app.validation.definitions import Definitions
+from app.validation.packages import WrongPackages, definitions_of, load_packages, said
 
 # Order matters: /fhir/metadata must be found before /fhir/{resource_type}.
-_ROUTERS = (pain.router, metadata.router, fhir.router, sync.router, health.router)
+_ROUTERS = (pain.router, metadata.router, snapshot.router, validate.router, fhir.router, sync.router, health.router)
 
 
 def clock() -> int:
@@ -47,7 +54,7 @@ def application() -> FastAPI:
 def create_app(settings: Settings, *, now: Callable[[], int] = clock) -> FastAPI:
     """The application; raises WrongSettings if a setting cannot be used."""
     configure(settings.log_level)
-    validator = load_validator()
+    validator = load_definitions(settings)
     targets = load_targets(settings.sync_targets, validator.resource_types)
     database = open_database(settings)
     service = _assemble(settings, database, validator, targets, now)
@@ -57,6 +64,9 @@ def create_app(settings: Settings, *, now: Callable[[], int] = clock) -> FastAPI
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(database)
             await database.migrate()
+            await service.intake.definitions.refresh()
+            if service.terminology_server:
+                await stack.enter_async_context(service.terminology_server)
             if settings.worker == "embedded" and targets:
                 await stack.enter_async_context(_in_background(make_pusher(settings, database, targets, now)))
             # What exists now lives as long as the process: keep the garbage collector off it.
@@ -85,6 +95,24 @@ def open_database(settings: Settings) -> Database:
     return Database(settings.database_url, synchronous=settings.sqlite_synchronous)
 
 
+def load_definitions(settings: Settings) -> Definitions:
+    """The validator with the definitions of the packages folder. Raises WrongSettings naming all that is wrong."""
+    try:
+        packages = load_packages(settings.packages) if settings.packages else []
+    except WrongPackages as wrong:
+        raise WrongSettings("\n".join(f"DERMATOME_PACKAGES: {each}" for each in str(wrong).splitlines())) from None
+    log = structlog.get_logger()
+    for line in said(packages):
+        log.info("packages", said=line)
+    own = questionnaires(load_content())
+
+    def make(definitions: Iterable[Mapping[str, Any]]) -> Validator:
+        every = [*definitions, *own]
+        return load_validator(every, unknown_profiles=settings.unknown_profiles, cache=settings.cache)
+
+    return Definitions(definitions_of(packages), make)
+
+
 def make_pusher(
     settings: Settings, database: Database, targets: Sequence[Target], now: Callable[[], int] = clock
 ) -> Pusher:
@@ -95,7 +123,7 @@ def make_pusher(
 def _assemble(
     settings: Settings,
     database: Database,
-    validator: Validator,
+    validator: Definitions,
     targets: Sequence[Target],
     now: Callable[[], int],
 ) -> Service:
@@ -112,9 +140,19 @@ def _assemble(
         validator=validator,
         parameters=parameters,
         searcher=searcher,
-        intake=Intake(database, validator, parameters, searcher, targets_of, now, new_id),
+        intake=Intake(
+            database,
+            validator,
+            PostedDefinitions(database, validator),
+            parameters,
+            searcher,
+            targets_of,
+            now,
+            new_id,
+        ),
         content=load_content(),
         targets=tuple(targets),
+        terminology_server=TerminologyServer(settings.terminology_server, now) if settings.terminology_server else None,
         supported_profiles=_supported_profiles(),
         clock=now,
         new_id=new_id,

@@ -1,5 +1,8 @@
 """The only outgoing HTTP. Every client is tied to one configured address, follows no redirects and has timeouts."""
 
+import asyncio
+from dataclasses import dataclass
+
 import httpx
 
 _TIMEOUT = httpx.Timeout(10, connect=5)
@@ -19,3 +22,47 @@ def client(base_url: str) -> httpx.AsyncClient:
         trust_env=False,
         headers={"Accept": "application/fhir+json", "User-Agent": "Dermatome"},
     )
+
+
+class Unusable(Exception):
+    """There is no answer that can be used; the text says why, in a few words.
+
+    is_away: the server itself cannot be reached or does not keep up, so that asking again at once is of no use.
+    """
+
+    def __init__(self, reason: str, *, is_away: bool) -> None:
+        super().__init__(reason)
+        self.is_away = is_away
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    status: int
+    body: bytes
+
+
+async def ask(client: httpx.AsyncClient, address: str, body: bytes, *, most: int, seconds: float) -> Answered:
+    """POST FHIR JSON and read the answer: at most so many bytes within so many seconds. Raises Unusable."""
+    headers = {"Content-Type": "application/fhir+json", "Accept-Encoding": "identity"}
+    try:
+        async with (
+            asyncio.timeout(seconds),
+            client.stream("POST", address, content=body, headers=headers) as response,
+        ):
+            return Answered(response.status_code, await _read(response, most))
+    except TimeoutError:
+        raise Unusable(f"no answer within {seconds:g} s", is_away=True) from None
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise Unusable(f"it cannot be reached ({type(error).__name__})", is_away=True) from None
+
+
+async def _read(response: httpx.Response, most: int) -> bytes:
+    """The body as it comes over the wire: what is packed is not unpacked, since nobody asked for it."""
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Unusable("its answer is packed", is_away=False)
+    found = bytearray()
+    async for part in response.aiter_raw():
+        found += part
+        if len(found) > most:
+            raise Unusable(f"its answer is larger than {most} bytes", is_away=False)
+    return bytes(found)

@@ -10,7 +10,8 @@ from app.store.database import Database
 from app.store.parameters import SearchParameters
 from app.store.search import Searcher
 from app.sync.targets import Target
-from app.validation import Validator
+from app.terminology.server import TerminologyServer
+from app.validation.definitions import Definitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +23,13 @@ class Service:
 
     settings: Settings
     database: Database
-    validator: Validator
+    validator: Definitions
     parameters: SearchParameters
     searcher: Searcher
     intake: Intake
     content: Content
     targets: tuple[Target, ...]
+    terminology_server: TerminologyServer | None
     supported_profiles: Mapping[str, Sequence[str]]
     clock: Callable[[], int]
     new_id: Callable[[], str]

@@ -38,6 +38,19 @@ class Settings(BaseSettings):
     trusted_network: bool = Field(
         False, description="Allow an address other than loopback while authentication is off."
     )
+    packages: Path | None = Field(
+        None,
+        description="Folder of FHIR packages (`.tgz`, unpacked, or loose JSON) that hold further definitions.",
+    )
+    unknown_profiles: Literal["warning", "error"] = Field(
+        "warning", description="What it is for a resource to claim a profile that is not known here."
+    )
+    cache: Path = Field(
+        Path("var/cache"), description="Folder for compiled validation rules; only used if nobody else can write to it."
+    )
+    terminology_server: str = Field(
+        "", description="FHIR R4 terminology server that $validate asks about codes not held here; unset: nobody."
+    )
     sync_targets: Path | None = Field(None, description="TOML file of sync targets; unset: nothing is synced.")
     worker: Literal["embedded", "separate"] = Field(
         "embedded", description="Deliver inside the service, or only in `dermatome worker` processes."
@@ -68,12 +81,32 @@ class Settings(BaseSettings):
             raise ValueError("is not a readable file")
         return value
 
+    @field_validator("packages")
+    @classmethod
+    def _folder(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_dir():
+            raise ValueError("is not a readable folder")
+        return value
+
+    @field_validator("terminology_server")
+    @classmethod
+    def _bare(cls, value: str) -> str:
+        return bare_address(value) if value else value
+
     @field_validator("public_url")
     @classmethod
     def _absolute(cls, value: str) -> str:
         if value:
             _ADDRESS.validate_python(value)
         return value.rstrip("/")
+
+
+def bare_address(value: str) -> str:
+    """An address of another server, without a slash at the end. Raises ValueError for one with more than a path."""
+    address = _ADDRESS.validate_python(value)
+    if address.username or address.password or address.query or address.fragment:
+        raise ValueError("is an address with more than host and path: credentials and parameters are not sent")
+    return value.rstrip("/")
 
 
 def load_settings() -> Settings:

@@ -6,15 +6,16 @@ from contextlib import suppress
 
 from app.logs import configure
 from app.main import make_pusher, open_database
+from app.profiles import r4
 from app.settings import Settings
 from app.sync.targets import load_targets
-from app.validation import load_validator
+from app.validation.rules import BaseRules
 
 
 async def work(settings: Settings) -> None:
     """Deliver until SIGTERM or SIGINT. Raises WrongSettings if the targets file cannot be used."""
     configure(settings.log_level)
-    targets = load_targets(settings.sync_targets, load_validator().resource_types)
+    targets = load_targets(settings.sync_targets, BaseRules(r4()).resource_types)
     async with open_database(settings) as database:
         task = asyncio.ensure_future(make_pusher(settings, database, targets).run())
         for name in (signal.SIGTERM, signal.SIGINT):

@@ -11,7 +11,7 @@ APP = Path(__file__).parent.parent / "app"
 ROWS = (
     {"__main__"},
     {"cli"},
-    {"worker"},
+    {"worker", "validate_files"},
     {"main"},
     {"routers"},
     {"service"},

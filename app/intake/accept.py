@@ -6,23 +6,28 @@ search values, outbox items, audit rows and the remembered answer to an Idempote
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 from app.fhir import json as lossless
 from app.fhir.instants import instant
 from app.fhir.outcomes import Issue, PreconditionFailed, Refused
 from app.intake.conditions import Conditions, locks, pairs
+from app.intake.definitions import LOCK, DefinitionsChanged, PostedDefinitions, claimed
 from app.intake.links import checkable, linked
 from app.intake.writes import ANY_VERSION, Caller, Write, Written
 from app.store import idempotency, repository
-from app.store.database import Connection, Database, Lock
+from app.store.database import Connection, Database, Lock, Unavailable
 from app.store.idempotency import Answer
 from app.store.parameters import SearchParameters
 from app.store.repository import Change, Stored
 from app.store.search import Searcher
+from app.validation.shapes import DEFINITION_TYPES
 
 LARGE = 100_000  # bytes
+_ATTEMPTS = 5
 
 
 class Checker(Protocol):
@@ -30,13 +35,16 @@ class Checker(Protocol):
 
     def check(self, resource: dict[str, Any], *, profiles: Sequence[str] = ()) -> list[Issue]: ...
 
+    def problems(self, resource: dict[str, Any]) -> list[Issue]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """The door, with what it needs: store, rules, targets to tell, clock (microseconds) and ids."""
+    """The door, with what it needs: store, rules, posted definitions, targets to tell, clock (microseconds) and ids."""
 
     database: Database
     checker: Checker
+    definitions: PostedDefinitions
     parameters: SearchParameters
     searcher: Searcher
     targets_of: Callable[[str], Sequence[str]]
@@ -51,13 +59,38 @@ class Intake:
         The same Idempotency-Key with the same request gets the first answer again and nothing is done.
         Raises Refused (or a kind of it) with every issue; then nothing was changed.
         """
-        # What takes long to check must not keep the others waiting.
-        is_large = sum(len(write.text) for write in writes) > LARGE
-        warnings = await asyncio.to_thread(self.check, writes) if is_large else self.check(writes)
+        if not any(write.type in DEFINITION_TYPES for write in writes):
+            return await self._accept(writes, caller, answer)
+        made = await self.recall(caller) or await self._accept_definitions(writes, caller, answer)
+        await self.definitions.written()
+        return made
+
+    async def _accept_definitions(
+        self, writes: Sequence[Write], caller: Caller, answer: Callable[[list[Written]], Answer]
+    ) -> Answer:
+        """Like _accept. What others did to definitions in between may change the judgement, so it is made anew."""
+        for _ in range(_ATTEMPTS):
+            await self.definitions.look()
+            with suppress(DefinitionsChanged):
+                return await self._accept(writes, caller, answer, self.definitions.state)
+        raise Unavailable("definitions keep changing")
+
+    async def _accept(
+        self,
+        writes: Sequence[Write],
+        caller: Caller,
+        answer: Callable[[list[Written]], Answer],
+        state: int | None = None,
+    ) -> Answer:
+        """state: the definitions by which those among the writes are judged."""
+        warnings = await self._checked(writes, is_thorough=caller.wants_outcome)
         async with self.database.writing() as connection:
             # All locks at once: they are taken in one order, so no two transactions wait for each other.
             own = [Lock(f"idempotency {caller.idempotency_key}")] if caller.idempotency_key else []
-            await self.database.lock(connection, [*own, *(lock for write in writes for lock in locks(write))])
+            kept = [LOCK] if state is not None else []
+            await self.database.lock(connection, [*own, *kept, *(lock for write in writes for lock in locks(write))])
+            if state is not None:
+                await self.definitions.require_state(connection, state)
             if replay := own and await idempotency.recall(connection, caller.idempotency_key, caller.request_hash):
                 return replay
             written = await self._write(connection, writes, caller)
@@ -76,16 +109,34 @@ class Intake:
 
     def check(self, writes: Sequence[Write]) -> list[list[Issue]]:
         """The warnings about each write. Raises Refused if any has an error."""
-        found = [self._issues(write) for write in writes]
-        if errors := [issue for issues in found for issue in issues if issue.is_error]:
-            raise Refused(errors)
-        return found
+        return _without_errors(self._all_issues(writes, is_thorough=True))
 
-    def _issues(self, write: Write) -> list[Issue]:
+    async def _checked(self, writes: Sequence[Write], *, is_thorough: bool) -> list[list[Issue]]:
+        """By the definitions of now, posted ones among them; these are judged as definitions too.
+
+        is_thorough: warnings are asked for too; otherwise what the fast gate admits is not looked at again.
+        """
+        if any(write.type not in DEFINITION_TYPES or claimed(write.tree) for write in writes):
+            await self.definitions.refresh(write.tree for write in writes)
+        found = _without_errors(await self._found(writes, is_thorough=is_thorough))
+        about = await self.definitions.judge(writes)
+        return _without_errors([[*issues, *more] for issues, more in zip(found, about, strict=True)])
+
+    async def _found(self, writes: Sequence[Write], *, is_thorough: bool) -> list[list[Issue]]:
+        # What takes long to check must not keep the others waiting.
+        is_large = sum(len(write.text) for write in writes) > LARGE
+        look = partial(self._all_issues, writes, is_thorough=is_thorough)
+        return await asyncio.to_thread(look) if is_large else look()
+
+    def _all_issues(self, writes: Sequence[Write], *, is_thorough: bool) -> list[list[Issue]]:
+        look = self.checker.check if is_thorough else self.checker.problems
+        return [self._issues(write, look) for write in writes]
+
+    def _issues(self, write: Write, look: Callable[[dict[str, Any]], list[Issue]]) -> list[Issue]:
         if write.tree is None:
             return []
         where = f"{write.path}.resource" if write.path else ""
-        issues = [*_identity(write), *self.checker.check(checkable(write))]
+        issues = [*_identity(write), *look(checkable(write))]
         return [issue.within(where) if where else issue for issue in issues]
 
     async def _write(self, connection: Connection, writes: Sequence[Write], caller: Caller) -> list[Written]:
@@ -142,6 +193,12 @@ class Intake:
         return Written("deleted", Stored(write.type, write.id, current.version + 1, "DELETE", now, None))
 
 
+def _without_errors(found: list[list[Issue]]) -> list[list[Issue]]:
+    if errors := [issue for issues in found for issue in issues if issue.is_error]:
+        raise Refused(errors)
+    return found
+
+
 def _identity(write: Write) -> list[Issue]:
     """Whether the resource is what the address says it is."""
     issues = []
@@ -149,10 +206,11 @@ def _identity(write: Write) -> list[Issue]:
     found_type, found_id = tree.get("resourceType"), tree.get("id")
     if found_type != write.type:
         text = f"The address says {write.type}, the resource another resourceType."
-        issues.append(Issue("value", text, f"{write.type}.resourceType"))
+        rule, path = "dmt-address-type", f"{write.type}.resourceType"
+        issues.append(Issue("value", text, path, rule=rule, expected=write.type))
     if write.method == "PUT" and found_id != write.id:
         text = "The id of the resource must be the id in the address."
-        issues.append(Issue("value" if found_id else "required", text, f"{write.type}.id"))
+        issues.append(Issue("value" if found_id else "required", text, f"{write.type}.id", rule="dmt-address-id"))
     return issues
 
 
@@ -160,10 +218,11 @@ def _require_match(write: Write, current: Stored | None) -> None:
     if write.if_match is None:
         return
     if current is None or (write.if_match == ANY_VERSION and current.deleted):
-        raise PreconditionFailed([Issue("conflict", f"{write.type}/{write.id} is not here.", write.path)])
+        told = f"{write.type}/{write.id} is not here."
+        raise PreconditionFailed([Issue("conflict", told, write.path, rule="dmt-version")])
     if write.if_match not in (ANY_VERSION, current.version):
         text = f"If-Match asks for version {write.if_match}, the current one is {current.version}."
-        raise PreconditionFailed([Issue("conflict", text, write.path)])
+        raise PreconditionFailed([Issue("conflict", text, write.path, rule="dmt-version")])
 
 
 def _refuse_twice(placed: Sequence[Write], matches: Sequence[str]) -> None:
@@ -175,7 +234,8 @@ def _refuse_twice(placed: Sequence[Write], matches: Sequence[str]) -> None:
         if write.if_none_exist and not match:
             names.add((write.type, f"?{sorted(pairs(write.if_none_exist))}"))
         if names & seen:
-            twice.append(Issue("duplicate", f"Another entry concerns the same {write.type}.", write.path))
+            told = f"Another entry concerns the same {write.type}."
+            twice.append(Issue("duplicate", told, write.path, rule="dmt-bundle-twice"))
         seen |= names
     if twice:
         raise Refused(twice)

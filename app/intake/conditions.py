@@ -47,11 +47,20 @@ class Conditions:
         """The id of the one match, "" if there is none. Raises PreconditionFailed if there are several."""
         named, mark, _ = condition.partition("?")
         if mark and named != resource_type:
-            raise Refused([Issue("value", f"A condition on {resource_type} cannot search another type.", path)])
+            raise Refused(
+                [
+                    Issue(
+                        "value",
+                        f"A condition on {resource_type} cannot search another type.",
+                        path,
+                        rule="dmt-condition",
+                    )
+                ]
+            )
         given = pairs(condition)
         if not given or any(name in CONTROL for name, _ in given):
             told = "A condition needs at least one search parameter, and none that only shapes the answer."
-            raise Refused([Issue("value", told, path)])
+            raise Refused([Issue("value", told, path, rule="dmt-condition")])
         try:
             # An ignored parameter would make the condition wider than the client meant: always strict.
             query = self._searcher.parse(resource_type, given, strict=True, base=self._base)
@@ -60,7 +69,7 @@ class Conditions:
         found = await matching_ids(self._connection, query)
         if len(found) > 1:
             text = f"The condition matches several {resource_type} resources."
-            raise PreconditionFailed([Issue("multiple-matches", text, path)])
+            raise PreconditionFailed([Issue("multiple-matches", text, path, rule="dmt-condition")])
         return found[0] if found else ""
 
     async def reference(self, link: str, path: str) -> str:
@@ -69,5 +78,5 @@ class Conditions:
         found = await self.match(resource_type, link, f"{path}.resource")
         if not found:
             text = f"A conditional reference matches no {resource_type}."
-            raise PreconditionFailed([Issue("not-found", text, f"{path}.resource")])
+            raise PreconditionFailed([Issue("not-found", text, f"{path}.resource", rule="dmt-condition")])
         return f"{resource_type}/{found}"

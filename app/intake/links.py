@@ -35,6 +35,6 @@ async def _linked(write: Write, names: Mapping[str, str], conditions: Conditions
             found[link] = await conditions.reference(link, write.path)
         elif link not in names and link.startswith(("urn:uuid:", "urn:oid:")):
             told = "A reference names no entry of this transaction."
-            raise Refused([Issue("not-found", told, f"{write.path}.resource")])
+            raise Refused([Issue("not-found", told, f"{write.path}.resource", rule="dmt-bundle-link")])
     text = rewrite(write.text, lambda link: found.get(link) or resolved(link, write.full_url, names))
     return write if text is write.text else replace(write, text=text, tree=lossless.parse_object(text))

@@ -45,7 +45,7 @@ def read_bundle(text: bytes, tree: Mapping[str, Any], checker: Checker, types: f
     kind = tree.get("type")
     if kind not in ("batch", "transaction"):
         told = "Only a batch or a transaction is processed here; POST other Bundles to /fhir/Bundle to store them."
-        problems.append(Issue("value", told, "Bundle.type"))
+        problems.append(Issue("value", told, "Bundle.type", rule="dmt-bundle-kind", expected="batch or transaction"))
     read = [
         _item(i, entry, content, types, kind)
         for i, (entry, content) in enumerate(zip(entries, lossless.entry_texts(text), strict=True))
@@ -69,14 +69,15 @@ def weak_etag(value: str, expression: str) -> int:
         return ANY_VERSION
     found = _WEAK_ETAG.fullmatch(value.strip())
     if not found:
-        raise Refused([Issue("value", 'If-Match must be a version such as W/"3", or *.', expression)])
+        told = 'If-Match must be a version such as W/"3", or *.'
+        raise Refused([Issue("value", told, expression, rule="dmt-bundle-entry" if expression else "")])
     return int(found["version"])
 
 
 def _entries(tree: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
     entries = tree.get("entry", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise Refused([Issue("structure", "Bundle.entry must be a list of objects.", "Bundle.entry")])
+        raise Refused([Issue("structure", "Bundle.entry must be a list of objects.", "Bundle.entry", rule="dmt-array")])
     return entries
 
 
@@ -101,43 +102,43 @@ def _item(index: int, entry: Mapping[str, Any], text: bytes, types: frozenset[st
 
 def _reading(path: str, entry: Mapping[str, Any], request: Mapping[str, Any]) -> Read | Refused:
     issues = [
-        Issue("not-supported", f"{name} with GET in a Bundle is not supported.", f"{path}.request.{name}")
+        _wrong("not-supported", f"{name} with GET in a Bundle is not supported.", f"{path}.request.{name}")
         for name in request
         if name.startswith("if")
     ]
     if "resource" in entry:
-        issues.append(Issue("value", "GET takes no resource.", f"{path}.resource"))
+        issues.append(_wrong("value", "GET takes no resource.", f"{path}.resource"))
     return Refused(issues) if issues else Read(str(request.get("url", "")).lstrip("/"), path)
 
 
 def _write(path: str, entry: Mapping[str, Any], text: bytes, types: frozenset[str]) -> Write:
     request, resource = entry.get("request"), entry.get("resource")
     if not isinstance(request, dict):
-        raise Refused([Issue("required", "An entry of a batch or transaction needs a request.", f"{path}.request")])
+        raise Refused([_wrong("required", "An entry of a batch or transaction needs a request.", f"{path}.request")])
     method, url = request.get("method"), str(request.get("url", ""))
     issues = [
-        Issue("not-supported", f"{name} in a Bundle is not supported.", f"{path}.request.{name}")
+        _wrong("not-supported", f"{name} in a Bundle is not supported.", f"{path}.request.{name}")
         for name in ("ifNoneMatch", "ifModifiedSince")
         if name in request
     ]
     if method not in _METHODS:
         offered = f"{', '.join(_METHODS)}, and in a batch GET"
         told = f"The method {str(method)[:10]} is not supported here; offered: {offered}."
-        raise NotSupported([*issues, Issue("not-supported", told, f"{path}.request.method")])
+        raise NotSupported([*issues, _wrong("not-supported", told, f"{path}.request.method")])
     address = _ADDRESS.fullmatch(url)
     if not address or (method == "POST") == bool(address["id"]):
         form = "Type" if method == "POST" else "Type/id"
-        raise Refused([*issues, Issue("value", f"For {method} the url must be {form}.", f"{path}.request.url")])
+        raise Refused([*issues, _wrong("value", f"For {method} the url must be {form}.", f"{path}.request.url")])
     if address["type"] not in types:
-        raise NotFound([Issue("not-found", f"{address['type']} is no R4 resource type.", f"{path}.request.url")])
+        raise NotFound([_wrong("not-found", f"{address['type']} is no R4 resource type.", f"{path}.request.url")])
     if method != "DELETE" and not isinstance(resource, dict):
-        issues.append(Issue("required", f"{method} needs a resource.", f"{path}.resource"))
+        issues.append(_wrong("required", f"{method} needs a resource.", f"{path}.resource"))
     if method != "POST" and "ifNoneExist" in request:
-        issues.append(Issue("value", "ifNoneExist goes with POST only.", f"{path}.request.ifNoneExist"))
+        issues.append(_wrong("value", "ifNoneExist goes with POST only.", f"{path}.request.ifNoneExist"))
     if method == "DELETE" and resource is not None:
-        issues.append(Issue("value", "DELETE takes no resource.", f"{path}.resource"))
+        issues.append(_wrong("value", "DELETE takes no resource.", f"{path}.resource"))
     if "ifNoneExist" in request and not str(request["ifNoneExist"]).strip():
-        issues.append(Issue("value", "The condition is empty.", f"{path}.request.ifNoneExist"))
+        issues.append(_wrong("value", "The condition is empty.", f"{path}.request.ifNoneExist"))
     if issues:
         raise Refused(issues)
     match = request.get("ifMatch")
@@ -152,3 +153,7 @@ def _write(path: str, entry: Mapping[str, Any], text: bytes, types: frozenset[st
         path=path,
         full_url=str(entry.get("fullUrl", "")),
     )
+
+
+def _wrong(code: str, told: str, path: str) -> Issue:
+    return Issue(code, told, path, rule="dmt-bundle-entry")

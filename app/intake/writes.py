@@ -48,7 +48,8 @@ class Written:
 class Caller:
     """Who asks: actor for the audit, request id, and the client's Idempotency-Key with the request it covers.
 
-    base: the address of this server's FHIR endpoint as the client sees it.
+    base: the address of this server's FHIR endpoint as the client sees it. wants_outcome: whether warnings are asked
+    for too.
     """
 
     actor: str
@@ -56,6 +57,7 @@ class Caller:
     base: str = ""
     idempotency_key: str = ""
     request_hash: str = ""
+    wants_outcome: bool = False
 
 
 def request_hash(*parts: bytes | str) -> str:

@@ -5,10 +5,16 @@ from typing import Any
 
 from app.mapping.elements import Element, Resource, Unrecognised, coding, finished, head, reference
 from app.pain.assessments import Assessment
+from app.pain.content import Content
 from app.pain.instruments import Answer, Instrument, Item
 from app.profiles import canonical
 
 _TYPES = {"boolean": "boolean", "integer": "integer", "choice": "choice"}
+
+
+def questionnaires(content: Content) -> list[Resource]:
+    """The Questionnaires of all instruments."""
+    return [questionnaire(one) for one in content.instruments.values()]
 
 
 def questionnaire(instrument: Instrument) -> Resource:

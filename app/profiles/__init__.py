@@ -1,6 +1,7 @@
 """Finds and parses the content files; holds no logic and no clinical fact of its own."""
 
 import gzip
+import hashlib
 import json
 import tomllib
 from decimal import Decimal
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent
+_R4 = FOLDER / "r4" / "definitions.json.gz"
 
 
 @cache
@@ -42,5 +44,10 @@ def toml_files(folder: str) -> dict[str, dict[str, Any]]:
 @cache
 def r4() -> dict[str, Any]:
     """The compact base R4 definitions written by tools/derive_r4.py (its docstring gives the shape)."""
-    definitions: dict[str, Any] = json.loads(gzip.decompress((FOLDER / "r4" / "definitions.json.gz").read_bytes()))
+    definitions: dict[str, Any] = json.loads(gzip.decompress(_R4.read_bytes()))
     return definitions
+
+
+def r4_digest() -> str:
+    """A hash of the base R4 definitions."""
+    return hashlib.sha256(_R4.read_bytes()).hexdigest()

@@ -1,5 +1,6 @@
 """Turns exceptions into OperationOutcomes; the only place that chooses an HTTP status for an error."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,8 +21,12 @@ from app.fhir.outcomes import (
     Refused,
     TooLarge,
     WrongMediaType,
+    bounded,
     operation_outcome,
 )
+from app.fhir.places import Posted
+from app.fhir.scan import Steps
+from app.intake.accept import LARGE
 from app.pain.errors import Rejected
 from app.store.database import Unavailable
 
@@ -62,6 +67,20 @@ def told(error: Refused | Unavailable) -> tuple[int, Sequence[Issue]]:
     return 503, [Issue("transient", "The database cannot take this now; nothing of it was kept. Try again.")]
 
 
+async def placed(request: Request, issues: Sequence[Issue], below: Steps = ()) -> list[Issue]:
+    """The issues with their places in the body of the request, as far as it is FHIR and they are about it."""
+    posted: Posted | None = getattr(request.state, "posted", None)
+    if posted is not None and posted.size > LARGE:
+        return await asyncio.to_thread(posted.placed, issues, below)
+    return placed_now(request, issues, below)
+
+
+def placed_now(request: Request, issues: Sequence[Issue], below: Steps = ()) -> list[Issue]:
+    """Like placed, where nothing can be awaited."""
+    posted: Posted | None = getattr(request.state, "posted", None)
+    return posted.placed(issues, below) if posted else list(issues)
+
+
 def outcome_response(status: int, issues: Sequence[Issue], headers: dict[str, str] | None = None) -> Response:
     """An OperationOutcome as the whole answer."""
     return Response(dumps(operation_outcome(issues)), status, headers, FHIR_JSON)
@@ -82,8 +101,9 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Unavailable, _told)
 
 
-async def _told(_: Request, error: Any) -> Response:
-    status, issues = told(error)
+async def _told(request: Request, error: Any) -> Response:
+    status, found = told(error)
+    issues = await placed(request, bounded(found))
     return outcome_response(status, issues, {"Retry-After": "2"} if status == 503 else None)
 
 

@@ -13,6 +13,7 @@ from starlette.types import Message
 from app.fhir import json as lossless
 from app.fhir.instants import http_date
 from app.fhir.outcomes import Gone, Issue, NotAcceptable, NotFound, Refused, TooLarge, WrongMediaType
+from app.fhir.places import Posted
 from app.fhir.references import is_id
 from app.intake.transaction import weak_etag
 from app.intake.writes import Caller, Written, request_hash
@@ -78,6 +79,13 @@ async def read_body(request: Request) -> Body:
     return Body(body, tree)
 
 
+async def read_fhir(request: Request) -> Body:
+    """The body of a request to the FHIR door. Issues of it are told with their place in this text."""
+    body = await read_body(request)
+    request.state.posted = Posted(body.text, body.tree)
+    return body
+
+
 def require_json(request: Request) -> None:
     """Refuse a body that says it is something other than JSON in UTF-8."""
     given = MediaType()
@@ -125,6 +133,14 @@ def require_known(request: Request, *names: str) -> None:
         raise Refused(issues)
 
 
+def require_type(request: Request, resource_type: str, resource_id: str = "") -> None:
+    """Refuse an address whose type R4 does not have, or whose id cannot be one."""
+    if resource_type not in service(request).validator.resource_types:
+        raise NotFound([Issue("not-found", f"{resource_type[:64]} is no R4 resource type.")])
+    if resource_id:
+        require_id(resource_id)
+
+
 def require_id(resource_id: str) -> None:
     """Refuse what cannot be a logical id: nothing is at such an address."""
     if not is_id(resource_id):
@@ -161,6 +177,7 @@ def caller(request: Request, body: bytes) -> Caller:
         base=fhir_base(request),
         idempotency_key=key or "",
         request_hash=_covered(request, body) if key else "",
+        wants_outcome=preference(request, "return") == "OperationOutcome",
     )
 
 

@@ -1,10 +1,7 @@
-"""The FHIR door: resources, their history, search, batches and transactions, $validate."""
+"""The FHIR door: resources, their history, search, batches and transactions."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
-from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
@@ -13,11 +10,10 @@ from starlette.responses import Response
 from app.fhir import json as lossless
 from app.fhir.bundles import Entry, bundle
 from app.fhir.instants import instant
-from app.fhir.outcomes import Issue, NotFound, Refused, operation_outcome
-from app.intake.accept import LARGE
+from app.fhir.outcomes import Issue, Refused, operation_outcome
 from app.intake.transaction import Asked, Item, Read, read_bundle
 from app.intake.writes import Caller, Write, Written
-from app.routers import documented, exchange
+from app.routers import documented, errors, exchange
 from app.routers.errors import told
 from app.routers.exchange import Body, fhir_base, gone_or_missing, service
 from app.store import repository
@@ -42,9 +38,10 @@ _SEARCH = {
 async def process_bundle(request: Request) -> Response:
     exchange.require_acceptable(request)
     exchange.require_known(request)
-    body = await exchange.read_body(request)
+    body = await exchange.read_fhir(request)
     if body.tree.get("resourceType") != "Bundle":
-        raise Refused([Issue("structure", "POST to this address takes a Bundle.", "resourceType")])
+        told = "POST to this address takes a Bundle."
+        raise Refused([Issue("structure", told, "resourceType", rule="dmt-bundle-kind", member="resourceType")])
     parts = service(request)
     asked = read_bundle(body.text, body.tree, parts.validator, parts.validator.resource_types)
     caller = exchange.caller(request, body.text)
@@ -53,26 +50,13 @@ async def process_bundle(request: Request) -> Response:
     return exchange.respond(request, await _batch(request, asked, caller))
 
 
-@router.post("/$validate", summary="Validate a resource of any type", openapi_extra=documented.body("patient"))
-async def validate(request: Request) -> Response:
-    return await _validate(request, "")
-
-
-@router.post(
-    "/{resource_type}/$validate", summary="Validate a resource of one type", openapi_extra=documented.body("patient")
-)
-async def validate_type(request: Request, resource_type: str) -> Response:
-    _require_type(request, resource_type)
-    return await _validate(request, resource_type)
-
-
 @router.post("/{resource_type}", summary="Create a resource", openapi_extra=documented.body("patient"))
 async def create(request: Request, resource_type: str) -> Response:
-    _require_type(request, resource_type)
+    exchange.require_type(request, resource_type)
     exchange.require_acceptable(request)
     exchange.require_known(request)
     exchange.refuse_headers(request, "if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
-    body = await exchange.read_body(request)
+    body = await exchange.read_fhir(request)
     condition = exchange.condition(request)
     write = Write("POST", resource_type, text=body.text, tree=body.tree, if_none_exist=condition)
     return await _one(request, write, body)
@@ -84,9 +68,9 @@ async def create(request: Request, resource_type: str) -> Response:
     openapi_extra=documented.body("patient"),
 )
 async def update(request: Request, resource_type: str, resource_id: str) -> Response:
-    _require_type(request, resource_type, resource_id)
+    exchange.require_type(request, resource_type, resource_id)
     exchange.require_acceptable(request)
-    body = await exchange.read_body(request)
+    body = await exchange.read_fhir(request)
     exchange.require_known(request)
     exchange.refuse_headers(request, "if-none-match", "if-modified-since", "if-unmodified-since", "if-none-exist")
     match = exchange.if_match(request)
@@ -96,7 +80,7 @@ async def update(request: Request, resource_type: str, resource_id: str) -> Resp
 
 @router.delete("/{resource_type}/{resource_id}", summary="Delete a resource; its history is kept")
 async def delete(request: Request, resource_type: str, resource_id: str) -> Response:
-    _require_type(request, resource_type, resource_id)
+    exchange.require_type(request, resource_type, resource_id)
     exchange.require_known(request)
     exchange.refuse_headers(request, "if-none-match", "if-modified-since", "if-unmodified-since", "if-none-exist")
     write = Write("DELETE", resource_type, resource_id, if_match=exchange.if_match(request))
@@ -109,7 +93,7 @@ async def delete(request: Request, resource_type: str, resource_id: str) -> Resp
     openapi_extra=documented.parameters(**_SEARCH),
 )
 async def search_type(request: Request, resource_type: str) -> Response:
-    _require_type(request, resource_type)
+    exchange.require_type(request, resource_type)
     exchange.require_acceptable(request)
     parts = service(request)
     base = fhir_base(request)
@@ -124,7 +108,7 @@ async def search_type(request: Request, resource_type: str) -> Response:
 
 @router.get("/{resource_type}/{resource_id}", summary="Read a resource")
 async def read(request: Request, resource_type: str, resource_id: str) -> Response:
-    _require_type(request, resource_type, resource_id)
+    exchange.require_type(request, resource_type, resource_id)
     exchange.require_acceptable(request)
     exchange.require_known(request)
     async with service(request).database.reading() as connection:
@@ -134,7 +118,7 @@ async def read(request: Request, resource_type: str, resource_id: str) -> Respon
 
 @router.get("/{resource_type}/{resource_id}/_history", summary="The history of a resource")
 async def history(request: Request, resource_type: str, resource_id: str) -> Response:
-    _require_type(request, resource_type, resource_id)
+    exchange.require_type(request, resource_type, resource_id)
     exchange.require_acceptable(request)
     exchange.require_known(request, "_count", "_below")
     count, below = _history_page(request)
@@ -147,20 +131,13 @@ async def history(request: Request, resource_type: str, resource_id: str) -> Res
 
 @router.get("/{resource_type}/{resource_id}/_history/{version}", summary="Read one version of a resource")
 async def vread(request: Request, resource_type: str, resource_id: str, version: str) -> Response:
-    _require_type(request, resource_type, resource_id)
+    exchange.require_type(request, resource_type, resource_id)
     exchange.require_acceptable(request)
     exchange.require_known(request)
     number = int(version) if version.isascii() and version.isdigit() and len(version) < 10 else 0
     async with service(request).database.reading() as connection:
         stored = await repository.read_version(connection, resource_type, resource_id, number)
     return _show(request, resource_type, resource_id, stored)
-
-
-def _require_type(request: Request, resource_type: str, resource_id: str = "") -> None:
-    if resource_type not in service(request).validator.resource_types:
-        raise NotFound([Issue("not-found", f"{resource_type[:64]} is no R4 resource type.")])
-    if resource_id:
-        exchange.require_id(resource_id)
 
 
 def _show(request: Request, resource_type: str, resource_id: str, stored: Stored | None) -> Response:
@@ -177,7 +154,7 @@ async def _one(request: Request, write: Write, body: Body) -> Response:
 
     def answer(written: list[Written]) -> Answer:
         done = written[0]
-        shown = _shown(done, wanted)
+        shown = _shown(request, done, wanted)
         address = base if done.outcome in ("created", "existing") else ""
         return exchange.version_answer(exchange.status_after(done), done.stored, body=shown, base=address)
 
@@ -185,11 +162,11 @@ async def _one(request: Request, write: Write, body: Body) -> Response:
     return exchange.respond(request, await service(request).intake.accept([write], caller, answer))
 
 
-def _shown(written: Written, wanted: str) -> bytes:
+def _shown(request: Request, written: Written, wanted: str) -> bytes:
     if wanted == "minimal" or written.stored.content is None:
         return b""
     if wanted == "OperationOutcome":
-        return lossless.dumps(operation_outcome(written.warnings))
+        return lossless.dumps(operation_outcome(errors.placed_now(request, written.warnings)))
     return written.stored.content
 
 
@@ -197,7 +174,7 @@ async def _transaction(request: Request, asked: Asked, caller: Caller) -> Answer
     wanted = exchange.returned(request, "minimal")
 
     def answer(written: list[Written]) -> Answer:
-        entries = [_response_entry(done, wanted, caller.base) for done in written]
+        entries = [_response_entry(request, done, wanted) for done in written]
         return Answer(200, bundle("transaction-response", entries))
 
     writes = [entry for entry in asked.entries if isinstance(entry, Write)]
@@ -226,7 +203,7 @@ async def _read_entry(request: Request, read: Read) -> Entry:
 
 async def _batch_entry(request: Request, entry: Item, caller: Caller, wanted: str) -> Entry:
     def answer(written: list[Written]) -> Answer:
-        return Answer(exchange.status_after(written[0]), _response_entry(written[0], wanted, caller.base).text())
+        return Answer(exchange.status_after(written[0]), _response_entry(request, written[0], wanted).text())
 
     if isinstance(entry, Read):
         return await _read_entry(request, entry)
@@ -237,18 +214,19 @@ async def _batch_entry(request: Request, entry: Item, caller: Caller, wanted: st
         return Entry.ready(done.body)
     except (Refused, Unavailable) as error:
         status, issues = told(error)
-        return Entry(fields={"response": {"status": str(status), "outcome": operation_outcome(issues)}})
+        outcome = operation_outcome(await errors.placed(request, issues))
+        return Entry(fields={"response": {"status": str(status), "outcome": outcome}})
 
 
-def _response_entry(written: Written, wanted: str, base: str) -> Entry:
+def _response_entry(request: Request, written: Written, wanted: str) -> Entry:
     stored = written.stored
     response: dict[str, object] = {"status": str(exchange.status_after(written))}
     if stored.version:
-        response["location"] = exchange.location(base, stored)
+        response["location"] = exchange.location(fhir_base(request), stored)
         response["etag"] = f'W/"{stored.version}"'
         response["lastModified"] = instant(stored.last_updated)
     if wanted == "OperationOutcome":
-        response["outcome"] = operation_outcome(written.warnings)
+        response["outcome"] = operation_outcome(errors.placed_now(request, written.warnings))
     resource = stored.content if wanted == "representation" and stored.content else b""
     return Entry(resource=resource, fields={"response": response})
 
@@ -300,35 +278,3 @@ def _history_entry(base: str, stored: Stored) -> Entry:
         "lastModified": instant(stored.last_updated),
     }
     return Entry(f"{base}/{own}", stored.content or b"", {"request": request, "response": response})
-
-
-async def _validate(request: Request, resource_type: str) -> Response:
-    """Every issue of a resource, or of the resource in Parameters with an optional profile; stores nothing."""
-    exchange.require_acceptable(request)
-    exchange.require_known(request, "profile")
-    body = await exchange.read_body(request)
-    resource, profiles = _to_validate(body.tree, request.query_params.getlist("profile"))
-    check = partial(service(request).validator.check, resource, profiles=profiles)
-    issues = await asyncio.to_thread(check) if len(body.text) > LARGE else check()
-    if resource_type and resource.get("resourceType") != resource_type:
-        issues = [Issue("value", f"The resource is no {resource_type}.", "resourceType"), *issues]
-    return exchange.respond(request, Answer(200, lossless.dumps(operation_outcome(issues))))
-
-
-def _to_validate(tree: dict[str, Any], profiles: list[str]) -> tuple[dict[str, Any], list[str]]:
-    if tree.get("resourceType") != "Parameters":
-        return tree, profiles
-    found = tree.get("parameter")
-    named = [p for p in found if isinstance(p, dict)] if isinstance(found, list) else []
-    resources = [p["resource"] for p in named if p.get("name") == "resource" and isinstance(p.get("resource"), dict)]
-    if len(resources) != 1:
-        raise Refused([Issue("required", "Parameters needs one parameter named resource.", "Parameters.parameter")])
-    unknown = [str(p.get("name"))[:64] for p in named if p.get("name") not in ("resource", "profile")]
-    if unknown:
-        told = f"Parameters not known to $validate: {', '.join(unknown)}."
-        raise Refused([Issue("not-supported", told, "Parameters.parameter")])
-    given = [p.get("valueUri", p.get("valueCanonical")) for p in named if p.get("name") == "profile"]
-    asked = [profile for profile in given if isinstance(profile, str)]
-    if len(asked) < len(given):
-        raise Refused([Issue("value", "The parameter profile takes a valueUri.", "Parameters.parameter")])
-    return resources[0], [*profiles, *asked]

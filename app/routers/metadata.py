@@ -14,6 +14,8 @@ from app.store.idempotency import Answer
 
 router = APIRouter()
 _INTERACTIONS = ("read", "vread", "update", "delete", "history-instance", "create", "search-type")
+_SNAPSHOT = "http://hl7.org/fhir/OperationDefinition/StructureDefinition-snapshot"
+_SNAPSHOTS_OF = "StructureDefinition"
 _VALIDATE = "http://hl7.org/fhir/OperationDefinition/Resource-validate"
 
 
@@ -65,4 +67,5 @@ def _resource(request: Request, resource_type: str) -> dict[str, Any]:
             {"name": "_lastUpdated", "type": "date"},
             *({"name": p.name, "type": p.kind} for p in served.values()),
         ],
+        **({"operation": [{"name": "snapshot", "definition": _SNAPSHOT}]} if resource_type == _SNAPSHOTS_OF else {}),
     }

@@ -1,21 +1,14 @@
 """All code systems and value sets known here, found by canonical URL and expanded when first asked for."""
 
-import re
+from collections import deque
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
 from app.profiles import json_files, r4
-from app.terminology.expansion import Answer, CodeSystem, ValueSet, expand, read_code_system
+from app.terminology.expansion import Answer, CodeSystem, ValueSet, expand, read_code_system, read_designations
+from app.terminology.grammars import GRAMMARS
 
-# Systems defined by a grammar instead of a list (BCP 13, BCP 47, ISO 4217): what a code must look like.
-_GRAMMARS = {
-    "urn:ietf:bcp:13": re.compile(
-        r"[A-Za-z0-9!#$&^_.+-]{1,127}(/[A-Za-z0-9!#$&^_.+-]{1,127})?(\s*;.{1,200})?", re.ASCII
-    ),
-    "urn:ietf:bcp:47": re.compile(r"([a-z]{2,3}|[ix])([-_][A-Za-z0-9]{1,8}){0,8}", re.ASCII | re.IGNORECASE),
-    "urn:iso:std:iso:4217": re.compile(r"[A-Z]{3}", re.ASCII),
-}
 _MAX_DEPTH = 20
 
 
@@ -33,7 +26,10 @@ class Terminology:
         self._composes: dict[str, Mapping[str, Any]] = dict(value_sets)
         self._systems: dict[str, CodeSystem | None] = {}
         self._value_sets: dict[str, ValueSet] = {}
-        self._own: set[str] = set()
+        # Version of each value set that came as a resource; those of base R4 are held in one version only.
+        self._versions: dict[str, str] = {}
+        # system -> code -> further displays, also from supplements.
+        self._designations: dict[str, dict[str, frozenset[str]]] = {}
         for resource in resources:
             self._add(resource)
 
@@ -41,11 +37,16 @@ class Terminology:
         url = resource.get("url")
         if not isinstance(url, str):
             return
-        if resource["resourceType"] == "CodeSystem" and resource.get("content") != "supplement":
-            self._systems[url] = read_code_system(resource)
+        if resource["resourceType"] == "CodeSystem":
+            is_supplement = resource.get("content") == "supplement"
+            system = str(resource.get("supplements", "")).partition("|")[0] if is_supplement else url
+            self._designations.setdefault(system, {}).update(read_designations(resource))
+            if not is_supplement:
+                self._systems[url] = read_code_system(resource)
         elif resource["resourceType"] == "ValueSet":
             self._composes[url] = resource.get("compose") or _listed(resource.get("expansion", {}))
-            self._own.add(url)
+            self._versions[url] = str(resource.get("version", ""))
+            self._value_sets.pop(url, None)
 
     def code_system(self, url: str) -> CodeSystem | None:
         if url not in self._systems:
@@ -57,15 +58,20 @@ class Terminology:
             self._systems[url] = CodeSystem(url, found["codes"], found.get("parents", {}), is_complete, ignores_case)
         return self._systems[url]
 
-    def value_set(self, url: str, _depth: int = 0) -> ValueSet | None:
-        """The expanded value set of a canonical URL, with or without |version; None if it is not known."""
-        url = url.partition("|")[0]
+    def value_set(self, canonical: str, _above: tuple[str, ...] = ()) -> ValueSet | None:
+        """The expanded value set of a canonical URL; None if it, or the |version asked for, is not known.
+
+        A value set that includes itself through others is not known there: such a definition has no meaning.
+        """
+        url, _, version = canonical.partition("|")
+        if version and self._versions.get(url, "") not in ("", version):
+            return None
         if url not in self._value_sets:
-            if url not in self._composes or _depth > _MAX_DEPTH:
+            if url not in self._composes or url in _above or len(_above) > _MAX_DEPTH:
                 return None
-            self._value_sets[url] = expand(
-                url, self._composes[url], self.code_system, lambda other: self.value_set(other, _depth + 1)
-            )
+            above = (*_above, url)
+            made = expand(url, self._composes[url], self.code_system, lambda other: self.value_set(other, above))
+            self._value_sets[url] = made
         return self._value_sets[url]
 
     def codes(self, value_set: str) -> list[str]:
@@ -81,9 +87,9 @@ class Terminology:
 
     def has_code(self, system: str, code: str) -> Answer:
         """Whether a code system has a code. Only complete systems can say no."""
-        grammar = _GRAMMARS.get(system)
+        grammar = GRAMMARS.get(system)
         if grammar:
-            return Answer.VALID if grammar.fullmatch(code[:1000]) else Answer.INVALID
+            return Answer.INVALID if grammar(code) else Answer.VALID
         known = self.code_system(system)
         if known is None:
             return Answer.UNCHECKED
@@ -91,11 +97,34 @@ class Terminology:
             return Answer.VALID
         return Answer.INVALID if known.is_complete else Answer.UNCHECKED
 
+    def flaw(self, system: str, code: str) -> str:
+        """What is wrong with a code of a system that a grammar defines, as the end of a sentence; "" if nothing is."""
+        grammar = GRAMMARS.get(system)
+        return grammar(code) if grammar else ""
+
+    def is_known(self, system: str) -> bool:
+        """Whether anything can be told here of the codes of a system."""
+        return system in GRAMMARS or self.code_system(system) is not None
+
     def display(self, system: str, code: str) -> str | None:
         """The display a known code system gives a code."""
         known = self.code_system(system)
         found = known.find(code) if known else None
         return known.codes[found] if known and found is not None else None
+
+    def is_display(self, system: str, code: str, text: str) -> Answer:
+        """Whether a text is the display of a code, or a designation of it, whatever its case.
+
+        Only a complete code system can say no.
+        """
+        known = self.code_system(system)
+        found = known.find(code) if known else None
+        if known is None or found is None or not known.codes[found]:
+            return Answer.UNCHECKED
+        accepted = {known.codes[found], *self._designations.get(system, {}).get(found, ())}
+        if text.casefold() in (each.casefold() for each in accepted):
+            return Answer.VALID
+        return Answer.INVALID if known.is_complete else Answer.UNCHECKED
 
     def contains(self, value_set: str, system: str | None, code: str) -> Answer:
         """Whether a value set holds a code. system None: any of its systems, as for an element of type code."""
@@ -106,8 +135,10 @@ class Terminology:
         if answer is not Answer.UNCHECKED:
             return answer
         asked = found.open_systems if system is None else {system} & found.open_systems
-        if asked and not found.is_open and all(each in _GRAMMARS for each in asked):
-            return Answer.VALID if any(_GRAMMARS[each].fullmatch(code[:1000]) for each in asked) else Answer.INVALID
+        if asked and not found.is_open and all(each in GRAMMARS for each in asked):
+            if all(GRAMMARS[each](code) for each in asked):
+                return Answer.INVALID
+            return Answer.UNCHECKED if asked & found.chosen_systems else Answer.VALID
         return answer
 
     def _written(self, system: str, code: str) -> str:
@@ -118,8 +149,11 @@ class Terminology:
 def _listed(expansion: Mapping[str, Any]) -> dict[str, Any]:
     """The compose that a stored expansion amounts to."""
     systems: dict[str, list[str]] = {}
-    for entry in expansion.get("contains", ()):
-        if "system" in entry and "code" in entry:
+    open_ = deque(expansion.get("contains", ()))
+    while open_:
+        entry = open_.popleft()
+        open_ += entry.get("contains", ())
+        if "system" in entry and "code" in entry and not entry.get("abstract"):
             systems.setdefault(entry["system"], []).append(entry["code"])
     return {"include": [{"system": system, "concept": codes} for system, codes in systems.items()]}
 

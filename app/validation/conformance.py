@@ -1,17 +1,25 @@
 """Checks a resource against the overlays of profiles and of extension definitions."""
 
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from app.fhir.fhirpath import FhirPathError, Node
 from app.fhir.fhirpath.nodes import system
 from app.fhir.fhirpath.operators import compare
+from app.validation import breaches
 from app.validation.codes import check_binding
+from app.validation.examples import example
+from app.validation.extensions import ExtensionCheck, inner_names
+from app.validation.implied import as_implied, implied_profile, related_profile
 from app.validation.overlays import Overlay, Profile, Profiles, Slicing
-from app.validation.references import target_type
-from app.validation.report import Scope, Spot
+from app.validation.report import Report, Scope, Spot
 from app.validation.rules import BaseRules
 from app.validation.slicing import Item, Slicer, has_pattern, same
+from app.validation.targets import held, reference_of, resolved, scope_of_target
 from app.validation.walk import Walk
+
+DEFAULT = "@default"
 
 
 class Conformance:
@@ -19,6 +27,7 @@ class Conformance:
 
     def __init__(self, rules: BaseRules, profiles: Profiles, slicer: Slicer) -> None:
         self.rules, self.profiles, self.slicer = rules, profiles, slicer
+        self._extensions = ExtensionCheck(rules, profiles, slicer, self._profile)
 
     def check_resource(
         self, walk: Walk, resource: dict[str, Any], scope: Scope, path: str, asked: tuple[str, ...] = ()
@@ -29,20 +38,44 @@ class Conformance:
             profile = self.profiles.claimed(url)
             where = f"{path}.meta.profile[{place}]" if place < len(claimed) else path
             if profile is None:
-                if not self._is_base(url, resource):
-                    walk.report.add(
-                        "not-found", "The profile is not known here, so it was not checked", where, severity="warning"
-                    )
+                if not self.is_base(url, resource["resourceType"]):
+                    # Who asks for a profile wants to know: not being able to tell is an error then.
+                    severity = self.profiles.unknown if place < len(claimed) else "error"
+                    breaches.profile_unknown(walk.report, where, severity)
                 continue
             if profile.type != resource["resourceType"]:
-                walk.report.add("structure", f"The profile is for {profile.type}", where)
+                breaches.profile_type(walk.report, where, profile.type, resource["resourceType"])
                 continue
-            spot = Spot(path, resource["resourceType"], resource["resourceType"])
-            self._profile(walk, profile, Item(resource, None, spot, self.rules.type_rule(profile.type)), scope)
+            self._whole(walk, profile, resource, path, scope)
+        self._check_implied(walk, resource, path, scope, {each.partition("|")[0] for each in (*claimed, *asked)})
 
-    def _is_base(self, url: str, resource: dict[str, Any]) -> bool:
+    def _whole(self, walk: Walk, profile: Profile, resource: dict[str, Any], path: str, scope: Scope) -> None:
+        spot = Spot(path, resource["resourceType"], resource["resourceType"])
+        # Constraints of profiles may ask this with conformsTo(); those of base R4 do not.
+        scope.frame.conforms_to = lambda node, url: self._node_conforms(walk, node, url, scope)
+        self._profile(walk, profile, Item(resource, None, spot, self.rules.type_rule(profile.type)), scope)
+
+    def _node_conforms(self, walk: Walk, node: Any, url: str, scope: Scope) -> bool:
+        if self.profiles.get(url) is None:
+            raise FhirPathError(f"the profile {url} is not known")
+        if not isinstance(node, Node):
+            return False
+        rule = self.rules.type_rule(node.type) if self.rules.has(node.type) else None
+        return self._item_conforms(walk, Item(node.value, node.extra, Spot("", node.type), rule), url, scope)
+
+    def _check_implied(self, walk: Walk, resource: dict[str, Any], path: str, scope: Scope, checked: set[str]) -> None:
+        """Check the profile that the code of an Observation asks for, claimed or not."""
+        url = implied_profile(resource)
+        profile = self.profiles.get(url) if url and url not in checked else None
+        if profile:
+            self._whole(walk, as_implied(profile), resource, path, scope)
+        elif related := related_profile(resource):
+            breaches.vital_sign(walk.report, f"{path}.code", related)
+
+    def is_base(self, url: str, type_: str) -> bool:
+        """Whether a URL names the base definition of a resource type or of one it is derived from."""
         name = url.partition("|")[0].removeprefix("http://hl7.org/fhir/StructureDefinition/")
-        return name in self.rules.ancestors(resource["resourceType"])
+        return name in self.rules.ancestors(type_)
 
     def check_type(self, walk: Walk, url: str, value: Any, extra: Any, spot: Spot, scope: Scope) -> None:
         """Check a profile that an element's type names, such as SimpleQuantity."""
@@ -54,47 +87,9 @@ class Conformance:
 
     def check_extension(self, walk: Walk, value: dict[str, Any], spot: Spot, scope: Scope) -> None:
         """Check an extension against its definition, if that is known."""
-        url = value.get("url")
-        if not isinstance(url, str) or not url:
-            return
-        is_inner = spot.rule_path == "Extension.extension"
-        if ":" not in url:
-            if not is_inner:
-                walk.report.add("value", "The url of an extension must be absolute", spot)
-            return
-        profile = self.profiles.get(url)
-        if profile is None or not profile.is_extension:
-            return
-        if not is_inner and not self._is_in_context(profile, spot, scope):
-            walk.report.add("structure", "This extension is not allowed on this element", spot, rule="context")
-        item = Item(value, None, spot, self.rules.type_rule("Extension"))
-        self._profile(walk, profile, item, scope)
-        self._check_inner(walk, profile, item)
+        self._extensions.check(walk, value, spot, scope)
 
-    def _check_inner(self, walk: Walk, profile: Profile, item: Item) -> None:
-        """Extensions in a complex extension that have a local name must be defined by it."""
-        inner = profile.root.children.get("extension")
-        names = set(inner.slices) if inner else set()
-        urls = (
-            {each.children["url"].fixed for each in inner.slices.values() if "url" in each.children} if inner else set()
-        )
-        for each in self.slicer.children(item, "extension"):
-            url = each.value.get("url") if isinstance(each.value, dict) else None
-            if isinstance(url, str) and ":" not in url and url not in urls | names:
-                walk.report.add(
-                    "structure", "The definition of the extension does not have this inner extension", each.spot
-                )
-
-    def _is_in_context(self, profile: Profile, spot: Spot, scope: Scope) -> bool:
-        """Whether one of the contexts of an extension fits. Contexts in FHIRPath are taken as fitting."""
-        holder = spot.rule_path.removesuffix(".extension").removesuffix(".modifierExtension")
-        parent = scope.holder_type
-        names = {holder, *self.rules.ancestors(holder), parent, *self.rules.ancestors(parent)}
-        names |= {scope.holder_path, scope.holder_path.removesuffix("[x]")}
-        for kind, expression in profile.contexts:
-            if kind != "element" or expression.partition("#")[0] in names or expression == "Element":
-                return True
-        return not profile.contexts
+    inner_names = staticmethod(inner_names)
 
     def _profile(self, walk: Walk, profile: Profile, item: Item, scope: Scope) -> None:
         before = walk.report.profile
@@ -102,25 +97,18 @@ class Conformance:
         self._item(walk, item, profile.root, scope)
         walk.report.profile = before
 
-    def _element(self, walk: Walk, parent: Item, name: str, overlay: Overlay, scope: Scope) -> None:
+    def check_element(self, walk: Walk, parent: Item, name: str, overlay: Overlay, scope: Scope) -> None:
         """Check all repetitions of one element."""
         items = self.slicer.children(parent, name)
         report = walk.report
         # Where the slices ask for at least as many, they say more precisely what is missing.
         by_slices = sum(each.least or 0 for each in overlay.slices.values())
         if overlay.least and len(items) < overlay.least and by_slices < overlay.least:
-            report.add(
-                "required",
-                f"{overlay.path} must be given at least {_times(overlay.least)}, found {len(items)}",
-                # As in base R4: the place is the element's own, so that a client can point at what is empty.
-                f"{parent.spot.path}.{name.removesuffix('[x]')}",
-            )
+            path = f"{parent.spot.path}.{name.removesuffix('[x]')}"
+            fix = partial(example, self.rules, parent.rule, overlay)
+            breaches.too_few(report, overlay, overlay.least, len(items), path, fix)
         if overlay.most is not None and 0 <= overlay.most < len(items):
-            report.add(
-                "structure",
-                f"{overlay.path} may be given at most {_times(overlay.most)}, found {len(items)}",
-                parent.spot,
-            )
+            breaches.too_many(report, overlay, overlay.most, len(items), items[0].spot, parent.spot)
         for item in items:
             self._item(walk, item, overlay, scope)
         if overlay.slices:
@@ -130,34 +118,61 @@ class Conformance:
         slicing = self.slicer.slicing_of(overlay, name)
         if slicing is None:
             return
-        counts = dict.fromkeys(overlay.slices, 0)
-        last = -1
+        members: dict[str, list[Item]] = {key: [] for key in overlay.slices}
         order = list(overlay.slices)
+        last, is_after = -1, False
         for item in items:
-            found = [key for key, slice_ in overlay.slices.items() if self._belongs(item, slice_, slicing, walk, scope)]
+            found = self._slices_of(item, overlay, slicing, walk, scope)
             for key in found:
-                counts[key] += 1
+                members[key].append(item)
                 self._item(walk, item, overlay.slices[key], scope)
-            if found and slicing.is_ordered and order.index(found[0]) < last:
-                walk.report.add("structure", f"The slices of {overlay.path} must keep their order", item.spot)
-            last = order.index(found[0]) if found else last
             if not found and slicing.rules == "closed":
-                walk.report.add(
-                    "structure", f"Only the slices of {overlay.path} are allowed: {', '.join(order)}", item.spot
-                )
+                breaches.slice_closed(walk.report, overlay, order, item.spot)
+            is_late = bool(found) and is_after and slicing.rules == "openAtEnd"
+            if found and ((slicing.is_ordered and order.index(found[0]) < last) or is_late):
+                breaches.slice_order(walk.report, overlay, order, found[0], item.spot)
+            last = order.index(found[0]) if found else last
+            is_after = is_after or not found
         for key, slice_ in overlay.slices.items():
-            self._count(walk, parent, slice_, counts[key])
+            self._count(walk, parent, slice_, len(members[key]))
+            if slice_.slices:
+                self._slices(walk, parent, members[key], name, slice_, scope)
+
+    def _slices_of(self, item: Item, overlay: Overlay, slicing: Slicing, walk: Walk, scope: Scope) -> list[str]:
+        """The slices an item belongs to. @default holds what belongs to no other (R4 section 5.1.0.14)."""
+        found = [
+            key
+            for key, slice_ in overlay.slices.items()
+            if key.rpartition("/")[2] != DEFAULT and self._belongs(item, slice_, slicing, walk, scope)
+        ]
+        return found or [key for key in overlay.slices if key.rpartition("/")[2] == DEFAULT]
 
     def _belongs(self, item: Item, slice_: Overlay, slicing: Slicing, walk: Walk, scope: Scope) -> bool:
-        return self.slicer.belongs(item, slice_, slicing, lambda each: self._resolved(each, walk, scope))
+        return self.slicer.belongs(
+            item,
+            slice_,
+            slicing,
+            lambda each: resolved(self.slicer, each, scope),
+            lambda each, url: self._item_conforms(walk, each, url, scope),
+        )
+
+    def _item_conforms(self, walk: Walk, item: Item, url: str, scope: Scope) -> bool:
+        """Whether an element or a resource has what a profile asks; of a stand-in only the type is known."""
+        profile = self.profiles.get(url)
+        if profile is None or not isinstance(item.value, dict):
+            return profile is None
+        if "resourceType" in item.value:
+            return len(item.value) == 1 or self.conforms(walk, item.value, url, scope)
+        apart = replace(walk, report=Report())
+        self._profile(apart, profile, self.slicer.item(item.value, item.extra, item.spot, item.rule), scope)
+        return not any(issue.is_error for issue in apart.report.issues)
 
     def _count(self, walk: Walk, parent: Item, slice_: Overlay, count: int) -> None:
         if slice_.least and count < slice_.least:
-            text = f"The slice {slice_.path} must be given at least {_times(slice_.least)}, found {count}"
-            walk.report.add("required", text, parent.spot)
+            fix = partial(example, self.rules, parent.rule, slice_)
+            breaches.slice_too_few(walk.report, slice_, slice_.least, count, parent.spot, fix)
         if slice_.most is not None and 0 <= slice_.most < count:
-            text = f"The slice {slice_.path} may be given at most {_times(slice_.most)}, found {count}"
-            walk.report.add("structure", text, parent.spot)
+            breaches.slice_too_many(walk.report, slice_, slice_.most, count, parent.spot)
 
     def _item(self, walk: Walk, item: Item, overlay: Overlay, scope: Scope) -> None:
         """Check one repetition: its type, its value, what it is bound to, its constraints, its children."""
@@ -171,7 +186,7 @@ class Conformance:
             name = item.rule.name if item.rule else item.spot.type
             walk.constraints(overlay.constraints, item.value, item.extra, item.spot, scope, name)
         for name, child in overlay.children.items():
-            self._element(walk, item, name, child, scope)
+            self.check_element(walk, item, name, child, scope)
 
     def _types(self, walk: Walk, item: Item, overlay: Overlay, scope: Scope) -> None:
         """Only a choice, or an element that holds any resource, can have another type than the profile allows."""
@@ -182,47 +197,60 @@ class Conformance:
         allowed = [each for each in overlay.types if each.code in (name, "Resource")]
         if not allowed and (is_resource or item.spot.path.endswith(f".ofType({name})")):
             codes = " or ".join(each.code for each in overlay.types)
-            walk.report.add("structure", f"Expected the type {codes}, found {name}", item.spot)
+            breaches.wrong_type(walk.report, item.spot, codes, name)
         for each in allowed:
             if name == "Reference" and each.targets:
-                self._targets(walk, item, each.targets, scope)
+                self.check_targets(walk, item, each.targets, scope)
         profiles = [url for each in allowed for url in each.profiles]
         if len(profiles) == 1 and name != "Extension":
             self.check_type(walk, profiles[0], item.value, item.extra, item.spot, scope)
 
-    def _targets(self, walk: Walk, item: Item, targets: tuple[str, ...], scope: Scope) -> None:
+    def check_targets(self, walk: Walk, item: Item, targets: tuple[str, ...], scope: Scope) -> None:
         allowed = {self.profiles.types_of(each) for each in targets}
-        found = self._resolved(item, walk, scope)
-        if "" in allowed or found is None or found.rule is None or found.rule.name in allowed:
+        found = resolved(self.slicer, item, scope)
+        if found is None or found.rule is None:
             return
-        text = f"A reference to {found.rule.name} is not allowed here, only to {', '.join(sorted(allowed))}"
-        walk.report.add("value", text, item.spot)
+        name = found.rule.name
+        if "" not in allowed and name not in allowed:
+            breaches.wrong_target(walk.report, item.spot, allowed, name)
+            return
+        resource = held(reference_of(item), scope)
+        wanted = [each for each in targets if self.profiles.types_of(each) in (name, "")]
+        if resource and not any(self.conforms(walk, resource, each, scope) for each in wanted):
+            breaches.target_profile(walk.report, item.spot, wanted)
 
-    def _resolved(self, item: Item, walk: Walk, scope: Scope) -> Item | None:
-        """What a Reference points at: the contained resource, else a stand-in of the type its text names."""
-        reference = item.value.get("reference") if isinstance(item.value, dict) else None
-        if not isinstance(reference, str):
-            return None
-        if reference.startswith("#"):
-            contained = scope.owner.get("contained")
-            for each in contained if isinstance(contained, list) else []:
-                if isinstance(each, dict) and each.get("id") == reference[1:]:
-                    return self.slicer.item(each, None, item.spot, None)
-            return None
-        return self.slicer.item({"resourceType": target_type(reference)}, None, item.spot, None)
+    def conforms(self, walk: Walk, resource: dict[str, Any], url: str, scope: Scope) -> bool:
+        """Whether a resource that something in the scope refers to has what a profile adds to its type.
+
+        A profile that is not known is no reason to refuse. What a circle of references comes back to counts as
+        conforming: it is being checked already.
+        """
+        profile = self.profiles.get(url)
+        if profile is None or profile.type != resource.get("resourceType"):
+            return profile is None
+        key = (id(resource), profile.url)
+        if key not in walk.conforming:
+            walk.conforming[key] = True
+            apart = replace(walk, report=Report())
+            path = str(resource["resourceType"])
+            self._whole(apart, profile, resource, path, scope_of_target(resource, scope, walk.scope_of, path))
+            walk.conforming[key] = not any(issue.is_error for issue in apart.report.issues)
+        return walk.conforming[key]
 
     def _value(self, walk: Walk, item: Item, overlay: Overlay) -> None:
         report = walk.report
         if overlay.fixed is not None and not same(item.value, overlay.fixed):
-            report.add("value", f"Expected exactly {_told(overlay.fixed)}", item.spot, rule="fixed")
+            breaches.not_fixed(report, item.value, overlay.fixed, item.spot)
+        elif overlay.fixed is not None and isinstance(item.extra, dict) and "extension" in item.extra:
+            breaches.fixed_extension(report, item.spot)
         if overlay.pattern is not None and not has_pattern(item.value, overlay.pattern):
-            report.add("value", f"Expected a value that has {_told(overlay.pattern)}", item.spot, rule="pattern")
+            breaches.not_pattern(report, item.value, overlay.pattern, item.spot)
         if overlay.max_length is not None and isinstance(item.value, str) and len(item.value) > overlay.max_length:
-            report.add("too-long", f"At most {overlay.max_length} characters are allowed", item.spot)
+            breaches.too_long(report, overlay.max_length, len(item.value), item.spot)
         if overlay.min_value is not None and _order(item, overlay.min_value) == -1:
-            report.add("value", f"The least value allowed is {_told(overlay.min_value)}", item.spot, rule="minValue")
+            breaches.below(report, overlay.min_value, item.spot)
         if overlay.max_value is not None and _order(item, overlay.max_value) == 1:
-            report.add("value", f"The greatest value allowed is {_told(overlay.max_value)}", item.spot, rule="maxValue")
+            breaches.above(report, overlay.max_value, item.spot)
 
 
 def _claimed(resource: dict[str, Any]) -> list[str]:
@@ -235,18 +263,5 @@ def _order(item: Item, limit: Any) -> int | None:
     """-1 or 1 if the item is below or above a limit of the same type; None where they cannot be compared."""
     try:
         return compare([Node(item.value, item.spot.type)], [system(Node(limit, item.spot.type))])
-    except FhirPathError:
+    except (FhirPathError, ArithmeticError):
         return None
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
-
-
-def _told(value: Any) -> str:
-    """A value of a profile in words: codes and short values only."""
-    if isinstance(value, dict):
-        if "coding" in value:
-            return " and ".join(_told(each) for each in value["coding"])
-        return ", ".join(f"{name} {_told(each)}" for name, each in value.items())
-    return ", ".join(_told(each) for each in value) if isinstance(value, list) else str(value)

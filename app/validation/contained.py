@@ -20,10 +20,12 @@ def check_contained(report: Report, resource: dict[str, Any], path: str) -> None
         if isinstance(meta, dict):
             _check_meta(report, meta, path)
         if not isinstance(name, str):
-            report.add("required", "A contained resource needs an id", where)
+            fix = 'Add "id", and refer to it with "#" and the id.'
+            report.add("required", "A contained resource needs an id", where, rule="dmt-contained-id", suggestion=fix)
             continue
         if name in ids:
-            report.add("value", "Two contained resources have the same id", where)
+            text = "Two contained resources have the same id"
+            report.add("value", text, where, rule="dmt-contained-id-unique", member="id")
         ids.add(name)
         if "#" + name not in used and "#" not in _fragments(each):
             report.add("invariant", "Nothing refers to the contained resource", where, rule="dom-3")

@@ -1,5 +1,6 @@
 """Whether narrative is safe, well-formed XHTML with content (R4 section 2.4.0.1: txt-1, txt-2)."""
 
+import re
 from collections.abc import Iterator
 from xml.parsers import expat
 
@@ -28,7 +29,28 @@ _ATTRIBUTES_OF = {
     "pre": ["space"],
 }
 _LINKS = frozenset({"href", "src", "cite", "longdesc"})
+_TEXT = re.compile(r"(?:^|>)[^<>]*[^<>\s]")
+_MARK = re.compile(r"[<>&]")
 _UNSAFE = ("javascript:", "vbscript:", "data:text/html")
+
+
+_START, _END = f'<div xmlns="{XHTML}">', "</div>"
+_LEAF = re.compile(r"<(p|b|i|em|strong|span|div|ul|ol|li|h[1-6]|table|thead|tbody|tr|td|th)>[^<>&]*</\1>")
+_LONGEST = 10_000
+
+
+def is_plain(text: str) -> bool:
+    """Whether a div is surely fine: plain text in elements without attributes. Says no where it is not obvious."""
+    if not (text.startswith(_START) and text.endswith(_END)) or len(text) > _LONGEST:
+        return False
+    inner = text[len(_START) : -len(_END)]
+    if not inner.replace("\n", " ").isprintable() or not _TEXT.search(inner):
+        return False
+    count = 1
+    while count:
+        # What is left when the innermost elements are taken out, again and again.
+        inner, count = _LEAF.subn("", inner)
+    return not _MARK.search(inner)
 
 
 class _Stop(Exception):

@@ -8,14 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.fhir.fhirpath import ExpressionError, FhirPathError, compile_expression
+from app.fhir.fhirpath import Expression, ExpressionError, FhirPathError, compile_expression
+from app.fhir.outcomes import Severity
+from app.validation.broken import MAX_FLAWS, BrokenProfile, Flaw
 from app.validation.rules import NATIVE, BaseRules, Binding, Constraint, Slot, TypeRule, severity_of
 
 STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
-
-
-class BrokenProfile(Exception):
-    """A profile cannot be compiled; the text names profile, element and reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +56,16 @@ class Overlay:
 
 @dataclass(slots=True, eq=False)
 class Profile:
-    """A compiled profile. contexts: (type, expression) pairs of an extension."""
+    """A compiled profile. Of an extension: contexts, (type, expression) pairs; paths, the contexts that are FHIRPath;
+    invariants, what must hold where it stands; is_modifier, whether it stands in modifierExtension."""
 
     url: str
     type: str
     root: Overlay
     contexts: tuple[tuple[str, str], ...] = ()
+    paths: tuple[Expression, ...] = ()
+    invariants: tuple[Expression, ...] = ()
+    is_modifier: bool = False
 
     @property
     def is_extension(self) -> bool:
@@ -74,12 +76,16 @@ class Profiles:
     """All profiles known here, each compiled when first asked for."""
 
     def __init__(self, rules: BaseRules, structures: Iterable[Mapping[str, Any]]) -> None:
-        """structures: StructureDefinitions, or their short form of definitions.json.gz with `url` added."""
+        """structures: the short form of definitions.json.gz with `url` added, or what `differentials.prepared` makes
+        of a StructureDefinition. Of several with one URL the first counts."""
         self._rules = rules
-        self._structures = {
-            each["url"]: each for each in structures if "url" in each and each.get("type") != each["url"]
-        }
+        self._structures: dict[str, Mapping[str, Any]] = {}
+        for each in structures:
+            if "url" in each and each.get("type") != each["url"]:
+                self._structures.setdefault(each["url"], each)
         self._compiled: dict[str, Profile] = {}
+        # What it is to claim a profile that is not known.
+        self.unknown: Severity = "warning"
 
     def get(self, url: str) -> Profile | None:
         """The profile of a canonical URL, with or without |version; None if it is not known."""
@@ -110,14 +116,20 @@ class Profiles:
         chain = self._chain(url)
         special = chain[-1]
         root = Overlay(special["type"])
+        flaws: list[Flaw] = []
         for structure in chain:
-            for element in _elements(structure):
+            named: dict[Overlay, tuple[ProfiledType, ...]] = {}
+            for place, element in enumerate(_elements(structure)):
                 try:
-                    self._place(root, special["type"], element)
+                    self._place(root, special["type"], element, named)
                 except FhirPathError as error:
-                    raise BrokenProfile(f"{url}, {element.get('id', element['path'])}: {error}") from error
+                    flaws.append(Flaw(structure["url"], element.get("id", element["path"]), str(error), place))
         contexts = tuple((each["type"], each["expression"]) for each in special.get("context", ()))
-        return Profile(url, special["type"], root, contexts)
+        paths = _expressions(url, [text for kind, text in contexts if kind == "fhirpath"], flaws)
+        invariants = _expressions(url, special.get("contextInvariant", ()), flaws)
+        if flaws:
+            raise BrokenProfile(flaws[:MAX_FLAWS])
+        return Profile(url, special["type"], root, contexts, paths, invariants, _is_modifier(special))
 
     def _chain(self, url: str) -> list[Mapping[str, Any]]:
         """The profile and what it is based on, most general first."""
@@ -127,8 +139,18 @@ class Profiles:
             url = found[0].get("baseDefinition", "").partition("|")[0]
         return found
 
-    def _place(self, root: Overlay, type_: str, element: Mapping[str, Any]) -> None:
-        """Find or make the overlay of an element and let the element add to it."""
+    def _place(
+        self,
+        root: Overlay,
+        type_: str,
+        element: Mapping[str, Any],
+        named: dict[Overlay, tuple[ProfiledType, ...]],
+    ) -> None:
+        """Find or make the overlay of an element and let the element add to it.
+
+        named: the types of choices that the differential has named in its paths (valueQuantity); no others are
+        allowed then, as in the snapshots of R4.
+        """
         overlay: Overlay = root
         rule: TypeRule | None = self._rules.type_rule(type_)
         for step in _steps(element)[1:]:
@@ -139,6 +161,8 @@ class Profiles:
             overlay = overlay.children.setdefault(name, Overlay(f"{overlay.path}.{name}"))
             if slot and slot.element.is_choice and not slice_name and step != name + "[x]" and step != name:
                 slice_name = step
+                if step == element["path"].rpartition(".")[2]:
+                    overlay.types = named[overlay] = (*named.get(overlay, ()), ProfiledType(slot.use.code))
             if slice_name:
                 overlay = _slice(overlay, slice_name, slot)
             rule = self._rule_below(slot, overlay)
@@ -160,7 +184,7 @@ class Profiles:
             overlay.types = tuple(_profiled_type(each) for each in element["type"])
         binding = element.get("binding")
         if binding and "valueSet" in binding:
-            overlay.binding = Binding(binding["strength"], binding["valueSet"].partition("|")[0])
+            overlay.binding = Binding(binding["strength"], binding["valueSet"], _greatest(binding))
         for name, value in element.items():
             _add_value(overlay, name, value)
         if "slicing" in element:
@@ -181,11 +205,34 @@ class Profiles:
         )
 
 
+def _expressions(url: str, texts: Iterable[str], flaws: list[Flaw]) -> tuple[Expression, ...]:
+    """What an extension says in FHIRPath of where it may stand."""
+    made: list[Expression] = []
+    for text in texts:
+        try:
+            made.append(compile_expression(text))
+        except FhirPathError as error:
+            flaws.append(Flaw(url, "context", str(error), 0))
+    return tuple(made)
+
+
+def _is_modifier(structure: Mapping[str, Any]) -> bool:
+    first = next(iter(_elements(structure)), {})
+    return bool(structure.get("isModifier") or ("." not in first.get("path", ".") and first.get("isModifier")))
+
+
+def _greatest(binding: Mapping[str, Any]) -> str:
+    """The maximum value set of a binding, from the extension elementdefinition-maxValueSet."""
+    for extension in binding.get("extension", ()):
+        if str(extension.get("url")).endswith("/elementdefinition-maxValueSet"):
+            return next((str(value) for name, value in extension.items() if name.startswith("value")), "")
+    return ""
+
+
 def _elements(structure: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
     if "element" in structure:
         return structure["element"]  # type: ignore[no-any-return]
-    content = structure.get("differential") or structure.get("snapshot") or {}
-    return content.get("element", ())  # type: ignore[no-any-return]
+    return structure.get("differential", {}).get("element", ())  # type: ignore[no-any-return]
 
 
 def _steps(element: Mapping[str, Any]) -> list[str]:
@@ -213,6 +260,10 @@ def _named(rule: TypeRule | None, name: str, slice_name: str) -> tuple[str, Slot
 
 
 def _slice(overlay: Overlay, name: str, slot: Slot | None) -> Overlay:
+    """The overlay of a slice; that of a re-slice a/b is among the slices of a."""
+    whole, _, _ = name.rpartition("/")
+    if whole:
+        overlay = _slice(overlay, whole, slot)
     found = overlay.slices.get(name)
     if found is None:
         found = overlay.slices[name] = Overlay(f"{overlay.path}:{name}")

@@ -1,15 +1,23 @@
 """Where the checks stand and what they have found."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from app.fhir.fhirpath import Frame
+from app.fhir.fhirpath import Frame, Node
 from app.fhir.outcomes import Issue, Severity
+from app.fhir.questions import Question
+from app.validation.explanations import fix_of
 
 # More issues help nobody; the bounds keep hostile input cheap. Errors are counted apart: no number of warnings may
 # keep one from being told.
 MAX_ERRORS = 1000
 MAX_OTHERS = 200
+# Suggestions compare with many names and codes; more of them than this help nobody either.
+MAX_SUGGESTIONS = 100
+
+# A suggestion that takes looking for comes as a function: it is asked only if its issue is told.
+Suggestion = str | Callable[[], str]
 
 
 class Spot(NamedTuple):
@@ -26,27 +34,56 @@ class Spot(NamedTuple):
 class Report:
     """Collects issues. profile: canonical URL that new issues are about, "" for base R4."""
 
-    __slots__ = ("_errors", "_seen", "issues", "profile")
+    __slots__ = ("_errors", "_seen", "_suggestions", "issues", "profile")
 
     def __init__(self) -> None:
         self.issues: list[Issue] = []
         self.profile = ""
         self._errors = 0
+        self._suggestions = 0
         self._seen: set[Issue] = set()
+
+    @property
+    def has_errors(self) -> bool:
+        return self._errors > 0
 
     @property
     def is_full(self) -> bool:
         """Whether there is no use in looking any further."""
         return self._errors >= MAX_ERRORS
 
-    def add(self, code: str, text: str, spot: Spot | str, *, severity: Severity = "error", rule: str = "") -> None:
+    def add(
+        self,
+        code: str,
+        text: str,
+        spot: Spot | str,
+        *,
+        severity: Severity = "error",
+        rule: str = "",
+        expected: str = "",
+        found: str = "",
+        suggestion: Suggestion = "",
+        member: str = "",
+        questions: tuple[Question, ...] = (),
+    ) -> None:
+        """Tell one problem, once. text: a sentence without its place and its full stop; the rest as in Issue. Without a
+        suggestion it is what app/profiles/rules says of the rule."""
         path = spot if isinstance(spot, str) else spot.path
-        issue = Issue(code, f"{path}: {text}." if path else f"{text}.", path, severity, rule, self.profile)
+        told = f"{path}: {text}." if path else f"{text}."
+        issue = Issue(code, told, path, severity, rule, self.profile, expected, found, "", member, questions=questions)
         if issue in self._seen or not self._has_room(issue):
             return
         self._seen.add(issue)
         self._errors += issue.is_error
-        self.issues.append(issue)
+        self.issues.append(replace(issue, suggestion=self._suggested(suggestion, rule)))
+
+    def _suggested(self, suggestion: Suggestion, rule: str) -> str:
+        if not suggestion:
+            return fix_of(rule)
+        if isinstance(suggestion, str):
+            return suggestion
+        self._suggestions += 1
+        return suggestion() if self._suggestions <= MAX_SUGGESTIONS else ""
 
     def _has_room(self, issue: Issue) -> bool:
         return self._errors < MAX_ERRORS if issue.is_error else len(self.issues) - self._errors < MAX_OTHERS
@@ -63,6 +100,7 @@ class Scope:
     is_contained: bool = False
     # id -> type of the owner's contained resources, once it was needed.
     contained_types: dict[str, str] | None = None
-    # Type and path of the element that holds the one being checked: the context of an extension.
+    # Type, path and content of the element that holds the one being checked: the context of an extension.
     holder_type: str = ""
     holder_path: str = ""
+    holder: Node | None = None

@@ -24,8 +24,11 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
+    """greatest: the value set no code may be outside of, whatever the strength; "" for none."""
+
     strength: str
     value_set: str
+    greatest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ class BaseRules:
         self._constraints: list[list[str]] = definitions["constraints"]
         self._built: dict[str, TypeRule] = {}
         self._compiled: dict[int, Constraint] = {}
-        self._checks = primitive_checks(self._types)
+        self.checks = primitive_checks(self._types)
         self.resource_types = frozenset(
             name for name, each in self._types.items() if each["kind"] == "resource" and not each["abstract"]
         )
@@ -166,7 +169,8 @@ class BaseRules:
         for use in element.types:
             key = element.name + use.code[0].upper() + use.code[1:] if element.is_choice else element.name
             step = f"{element.name}.ofType({use.code})" if element.is_choice else element.name
-            check = None if element.shape else self._checks.get(use.code)
+            is_inner_id = element.name == "id" and use.code == "string"
+            check = None if element.shape else self.checks.get("Element.id" if is_inner_id else use.code)
             is_bare = not (element.binding or element.constraints or element.is_many or use.code == "xhtml")
             rule.slots[key] = Slot(element, use, step, element.is_many, check, is_bare and check is not None)
 

@@ -1,7 +1,7 @@
 """Which slice an item belongs to (R4 section 5.1.0.14: discriminators)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -11,6 +11,9 @@ from app.validation.codes import codings
 from app.validation.overlays import Overlay, ProfiledType, Profiles, Slicing
 from app.validation.report import Spot
 from app.validation.rules import BaseRules, TypeRule
+
+Resolve = Callable[["Item"], "Item | None"]
+Conforms = Callable[["Item", str], bool]
 
 _EXTENSION = re.compile(r"extension\('([^']*)'\)")
 _BY_URL = Slicing((("value", "url"),))
@@ -27,7 +30,7 @@ class Item:
 
 
 class Slicer:
-    """Tells slices apart. resolve: reference text -> the resource, or its type where only that is known."""
+    """Tells slices apart."""
 
     def __init__(self, rules: BaseRules, profiles: Profiles, terminology: Terminology) -> None:
         self.rules, self.profiles, self.terminology = rules, profiles, terminology
@@ -39,24 +42,29 @@ class Slicer:
             return Slicing(_BY_URL.discriminators, overlay.slicing.rules) if overlay.slicing else _BY_URL
         return None
 
-    def belongs(self, item: Item, slice_: Overlay, slicing: Slicing, resolve: Any) -> bool:
-        return all(self._fits(item, slice_, kind, path, resolve) for kind, path in slicing.discriminators)
+    def belongs(self, item: Item, slice_: Overlay, slicing: Slicing, resolve: Resolve, conforms: Conforms) -> bool:
+        """resolve: what a Reference points at; conforms: whether an item has what a profile asks."""
+        return all(self._fits(item, slice_, kind, path, resolve, conforms) for kind, path in slicing.discriminators)
 
-    def _fits(self, item: Item, slice_: Overlay, kind: str, path: str, resolve: Any) -> bool:
-        steps = _steps(path)
-        rules = list(self._overlays_at(slice_, steps))
+    def _fits(self, item: Item, slice_: Overlay, kind: str, path: str, resolve: Resolve, conforms: Conforms) -> bool:
+        steps = steps_of(path)
+        rules = list(self.overlays_at(slice_, steps))
         found = list(self.items_at(item, steps, resolve))
         if kind == "exists":
-            least = max((each.least or 0 for each in rules), default=0)
-            return bool(found) if least else not found
+            return _exists_as_asked(rules, is_there=bool(found))
         if kind in ("type", "profile"):
             wanted = [type_ for each in rules for type_ in each.types]
-            return any(self._is_of_type(each, wanted, is_resolved="resolve()" in steps) for each in found)
+            is_resolved = "resolve()" in steps
+            of_type = [each for each in found if self._is_of_type(each, wanted, is_resolved=is_resolved)]
+            urls = [url for each in wanted for url in (each.targets if is_resolved else each.profiles)]
+            if kind == "type" or not urls:
+                return bool(of_type)
+            return any(conforms(each, url) for each in of_type for url in urls)
         if not rules and path == "url":
-            rules = [self._url_rule(slice_)]
+            rules = [self.url_rule(slice_)]
         return any(self.is_as_asked(each, rule) for each in found for rule in rules)
 
-    def _url_rule(self, slice_: Overlay) -> Overlay:
+    def url_rule(self, slice_: Overlay) -> Overlay:
         """The url of an extension slice whose definition is not known: the profile it names."""
         profiles = [each for type_ in slice_.types for each in type_.profiles]
         return Overlay("url", fixed=profiles[0].partition("|")[0] if profiles else None)
@@ -71,7 +79,7 @@ class Slicer:
 
     def is_as_asked(self, item: Item, rule: Overlay) -> bool:
         """Whether an item has the fixed and pattern values (and required codes) a rule and the rules below it ask."""
-        if not _asks_anything(rule):
+        if not asks_anything(rule):
             return False
         return self._conforms(item, rule)
 
@@ -85,7 +93,7 @@ class Slicer:
         for name, child in rule.children.items():
             parts = [child, *child.slices.values()]
             for part in parts:
-                if _asks_anything(part) and not any(self._conforms(each, part) for each in self.children(item, name)):
+                if asks_anything(part) and not any(self._conforms(each, part) for each in self.children(item, name)):
                     return False
         return True
 
@@ -93,14 +101,14 @@ class Slicer:
         answers = [self.terminology.contains(value_set, *each) for each in codings(item.value, item.spot.type)]
         return Answer.VALID in answers
 
-    def _overlays_at(self, overlay: Overlay, steps: list[str]) -> Iterator[Overlay]:
+    def overlays_at(self, overlay: Overlay, steps: list[str]) -> Iterator[Overlay]:
         """The rules a slice has at a path; where it has none itself, those of the profile of its type."""
         if not steps:
             yield overlay
             return
         step, rest = steps[0], steps[1:]
         if step in ("$this", "resolve()") or step.startswith("ofType("):
-            yield from self._overlays_at(overlay, rest)
+            yield from self.overlays_at(overlay, rest)
             return
         match = _EXTENSION.fullmatch(step)
         name = "extension" if match else step
@@ -108,21 +116,21 @@ class Slicer:
         if match and below:
             for each in below.slices.values():
                 if match[1] in [url for type_ in each.types for url in type_.profiles]:
-                    yield from self._overlays_at(each, rest)
+                    yield from self.overlays_at(each, rest)
         elif below:
-            yield from self._overlays_at(below, rest)
+            yield from self.overlays_at(below, rest)
             for each in below.slices.values():
-                yield from self._overlays_at(each, rest)
+                yield from self.overlays_at(each, rest)
         elif expected := _expected_below(overlay, step):
             for value in expected:
-                yield from self._overlays_at(Overlay(f"{overlay.path}.{step}", pattern=value), rest)
+                yield from self.overlays_at(Overlay(f"{overlay.path}.{step}", pattern=value), rest)
         else:
             for url in [url for type_ in overlay.types for url in type_.profiles]:
                 profile = self.profiles.get(url)
                 if profile:
-                    yield from self._overlays_at(profile.root, steps)
+                    yield from self.overlays_at(profile.root, steps)
 
-    def items_at(self, item: Item, steps: list[str], resolve: Any) -> Iterator[Item]:
+    def items_at(self, item: Item, steps: list[str], resolve: Resolve) -> Iterator[Item]:
         if not steps:
             yield item
             return
@@ -180,7 +188,14 @@ class Slicer:
         return Item(value, extra, spot, rule)
 
 
-def _steps(path: str) -> list[str]:
+def _exists_as_asked(rules: list[Overlay], *, is_there: bool) -> bool:
+    """Whether an element is there or not, as the slice has it: with a minimum it must be, with a maximum of 0 not."""
+    if any(each.least for each in rules):
+        return is_there
+    return not is_there if any(each.most == 0 for each in rules) or not rules else True
+
+
+def steps_of(path: str) -> list[str]:
     """The steps of a discriminator path; dots inside extension('...') do not count."""
     return re.findall(r"(?:[^.(]+\('[^']*'\)|[^.]+)", path)
 
@@ -193,12 +208,12 @@ def _expected_below(overlay: Overlay, name: str) -> list[Any]:
     return []
 
 
-def _asks_anything(rule: Overlay) -> bool:
+def asks_anything(rule: Overlay) -> bool:
     if rule.fixed is not None or rule.pattern is not None:
         return True
     if rule.binding and rule.binding.strength == "required":
         return True
-    return any(_asks_anything(part) for child in rule.children.values() for part in (child, *child.slices.values()))
+    return any(asks_anything(part) for child in rule.children.values() for part in (child, *child.slices.values()))
 
 
 def same(value: Any, fixed: Any) -> bool:

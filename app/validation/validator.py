@@ -1,17 +1,24 @@
 """The validator: definitions compiled once, then asked for every resource."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from app.fhir.outcomes import Issue
-from app.profiles import json_files, r4
+from app.fhir.outcomes import Issue, Severity
+from app.profiles import json_files, r4, r4_digest
 from app.terminology import Terminology, load_terminology
 from app.validation.conformance import Conformance
+from app.validation.differentials import prepared
+from app.validation.gate.cache import Cache
+from app.validation.gate.gate import Gate
 from app.validation.overlays import Profiles
+from app.validation.questionnaires import by_canonical
 from app.validation.report import Report, Scope
 from app.validation.rules import BaseRules
 from app.validation.slicing import Slicer
-from app.validation.walk import Walk
+from app.validation.soundness import require_sound
+from app.validation.structures import Structures
+from app.validation.walk import ResourceCheck, Walk
 
 Json = Mapping[str, Any]
 
@@ -19,8 +26,17 @@ Json = Mapping[str, Any]
 class Validator:
     """Checks resources against base R4 and against profiles. resource_types: the concrete types of R4."""
 
-    def __init__(self, base: Json, terminology: Terminology, structures: Iterable[Json] = ()) -> None:
-        """base: the content of definitions.json.gz; structures: StructureDefinitions, each compiled now.
+    def __init__(
+        self,
+        base: Json,
+        terminology: Terminology,
+        structures: Iterable[Json] = (),
+        unknown_profiles: Severity = "warning",
+        cache: Cache | None = None,
+        questionnaires: Iterable[Json] = (),
+    ) -> None:
+        """base: the content of definitions.json.gz; structures: StructureDefinitions, each compiled now;
+        cache: where compiled code is kept; questionnaires: Questionnaires that responses are held against.
 
         Raises BrokenProfile if one of them cannot be compiled.
         """
@@ -28,13 +44,24 @@ class Validator:
         # Logical models and data types of other versions describe nothing that is checked here.
         profiles = (each for each in structures if each.get("derivation") == "constraint")
         own = [each for each in profiles if self._rules.has(each.get("type", ""))]
-        self._terminology = terminology
+        self._terminology, self._questionnaires = terminology, by_canonical(questionnaires)
         known = [{**each, "url": url, "version": base["version"]} for url, each in base["profiles"].items()]
-        self._profiles = Profiles(self._rules, [*known, *own])
+        found = Structures(base, own)
+        self._profiles = Profiles(self._rules, [*known, *(prepared(each, found) for each in own)])
+        self._profiles.unknown = unknown_profiles
         self._conformance = Conformance(self._rules, self._profiles, Slicer(self._rules, self._profiles, terminology))
         self.resource_types = self._rules.resource_types
-        for each in own:
-            self._profiles.get(each["url"])
+        require_sound(own, found, self._profiles)
+        self._gate = Gate(self._rules, self._conformance, self._walk, cache or Cache())
+        self._gate.prepare(own)
+
+    def admits(self, resource: dict[str, Any], *, profiles: Sequence[str] = ()) -> bool | None:
+        """The fast gate's answer: True if `check` finds no error, False if it finds one, None if it is to be asked."""
+        return self._gate.admits(resource, profiles)
+
+    def problems(self, resource: dict[str, Any], *, profiles: Sequence[str] = ()) -> list[Issue]:
+        """Nothing where the gate admits a resource; otherwise all that `check` finds. This is the way of writes."""
+        return [] if self._gate.admits(resource, profiles) else self.check(resource, profiles=profiles)
 
     def check(self, resource: dict[str, Any], *, profiles: Sequence[str] = ()) -> list[Issue]:
         """Every problem of a resource at once: errors, warnings and information; errors decide.
@@ -47,27 +74,39 @@ class Validator:
         def check_resource(walk: Walk, inner: dict[str, Any], scope: Scope, path: str) -> None:
             self._conformance.check_resource(walk, inner, scope, path, asked if inner is resource else ())
 
-        walk = Walk(
+        try:
+            self._walk(report, check_resource).resource(resource, "")
+        except RecursionError:
+            # The parser bounds the depth of JSON; this is for callers who did not use it, and for circular profiles.
+            report.add("structure", "The resource is nested too deeply", "", rule="dmt-depth")
+        return report.issues
+
+    def _walk(self, report: Report, check_resource: ResourceCheck | None = None) -> Walk:
+        conformance = self._conformance
+        return Walk(
             self._rules,
             self._terminology,
             report,
-            self._conformance.check_extension,
-            self._conformance.check_type,
-            check_resource,
+            conformance.check_extension,
+            conformance.check_type,
+            check_resource or conformance.check_resource,
+            self._questionnaires,
         )
-        try:
-            walk.resource(resource, "")
-        except RecursionError:
-            # The parser bounds the depth of JSON; this is for callers who did not use it, and for circular profiles.
-            report.add("structure", "The resource is nested too deeply", "")
-        return report.issues
 
 
-def load_validator(definitions: Iterable[Json] = ()) -> Validator:
-    """The validator of base R4 and our own profiles. definitions: further StructureDefinitions, ValueSets and
-    CodeSystems, e.g. of a foreign guide."""
-    further = list(definitions)
-    terminology = load_terminology(each for each in further if each.get("resourceType") in ("CodeSystem", "ValueSet"))
-    own = json_files("structuredefinitions").values()
-    foreign = [each for each in further if each.get("resourceType") == "StructureDefinition"]
-    return Validator(r4(), terminology, [*own, *foreign])
+def load_validator(
+    definitions: Iterable[Json] = (), *, unknown_profiles: Severity = "warning", cache: Path | None = None
+) -> Validator:
+    """The validator of base R4 and our own profiles.
+
+    definitions: further StructureDefinitions, ValueSets, CodeSystems and Questionnaires, e.g. of a foreign guide.
+    unknown_profiles: what it is to claim a profile that is not known. cache: a folder that compiled code is kept in
+    between starts. Raises BrokenProfile.
+    """
+    further: dict[str, list[Json]] = {}
+    for each in definitions:
+        further.setdefault(str(each.get("resourceType")), []).append(each)
+    terminology = load_terminology([*further.get("CodeSystem", ()), *further.get("ValueSet", ())])
+    structures = [*json_files("structuredefinitions").values(), *further.get("StructureDefinition", ())]
+    kept = Cache(cache, r4_digest())
+    return Validator(r4(), terminology, structures, unknown_profiles, kept, further.get("Questionnaire", ()))

@@ -1,29 +1,35 @@
 """One pass over a resource against base R4: structure, cardinality, primitives, codes, references, constraints."""
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from app.fhir.fhirpath import FhirPathError, Frame, Node, r4_model
 from app.terminology import Answer, Terminology
+from app.validation import flaws, suggestions
 from app.validation.bundles import check_entries
 from app.validation.codes import check_binding, is_member
 from app.validation.contained import check_contained
 from app.validation.datatypes import check_datatype, check_id
+from app.validation.entries import Entries
+from app.validation.links import check_document
 from app.validation.narrative import narrative_flaws
+from app.validation.primitives import doubt, element_id_flaw
+from app.validation.questionnaires import Lookup, check_response, find_questionnaire
 from app.validation.report import Report, Scope, Spot
 from app.validation.rules import BaseRules, Constraint, Slot, TypeRule
 
 # The greatest value set of language codes is required to hold them, although the binding itself is only preferred.
 _LANGUAGE_SYSTEM = "urn:ietf:bcp:47"
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]{0,40}", re.ASCII)
 # Constraints that give neither true nor false where an optional element is missing -> that element.
 _PRESUMES = {"bdl-8": "fullUrl", "ras-2": "probability"}
-# Constraints that cannot be told where units differ: nothing is reported then.
-_OPEN = frozenset({"rng-2"})
+# Constraints that give neither true nor false where units differ, or where a choice is of another type than they are
+# about: nothing is reported then.
+_OPEN = frozenset({"rng-2", "vs-1"})
 
 ExtensionCheck = Callable[["Walk", dict[str, Any], Spot, Scope], None]
+ResourceCheck = Callable[["Walk", dict[str, Any], Scope, str], None]
 ProfileCheck = Callable[["Walk", str, Any, Any, Spot, Scope], None]
 
 
@@ -36,29 +42,53 @@ class Walk:
     report: Report
     check_extension: ExtensionCheck
     check_profile: ProfileCheck
-    check_resource: Callable[["Walk", dict[str, Any], Scope, str], None]
+    check_resource: ResourceCheck
+    # Finds a Questionnaire by its canonical URL.
+    questionnaires: Lookup | None = None
+    # (id() of a resource that is referred to, profile) -> whether it conforms.
+    conforming: dict[tuple[int, str], bool] = field(default_factory=dict)
 
     def resource(self, resource: Any, path: str, outer: Scope | None = None, *, is_contained: bool = False) -> None:
         """Check a resource at a path: the root, a contained one, or one in a Bundle entry or parameter."""
         report = self.report
         if not isinstance(resource, dict):
-            report.add("structure", "Expected a resource as JSON object", path)
+            flaws.no_resource(report, resource, path)
             return
         name = resource.get("resourceType")
         if not isinstance(name, str) or name not in self.rules.resource_types:
-            report.add("structure", _type_flaw(name), path)
+            flaws.unknown_type(report, name, path, self.rules.resource_types)
             return
         path = path or name
+        scope = self.scope_of(resource, path, outer, is_contained=is_contained)
+        self.object(resource, self.rules.type_rule(name), Spot(path, name, name), scope)
+        self.whole(resource, path)
+        self.response(resource, scope, path)
+        self.check_resource(self, resource, scope, path)
+
+    def scope_of(self, resource: dict[str, Any], path: str, outer: Scope | None, *, is_contained: bool) -> Scope:
+        name = str(resource["resourceType"])
         owner = outer.owner if is_contained and outer else resource
         frame = Frame(r4_model(), Node(owner, str(owner["resourceType"])), Node(resource, name), trusts_patterns=True)
         frame.member_of = self._is_member
-        scope = Scope(resource, owner, path, frame, is_contained)
-        self.object(resource, self.rules.type_rule(name), Spot(path, name, name), scope)
-        check_id(report, resource, path)
-        check_contained(report, resource, path)
-        if name == "Bundle":
-            check_entries(report, resource, path)
-        self.check_resource(self, resource, scope, path)
+        frame.resolver = _entries_around(resource, outer)
+        return Scope(resource, owner, path, frame, is_contained)
+
+    def whole(self, resource: dict[str, Any], path: str) -> None:
+        """What holds for a resource as a whole, beyond its elements."""
+        check_id(self.report, resource, path)
+        check_contained(self.report, resource, path)
+        if resource["resourceType"] == "Bundle":
+            check_entries(self.report, resource, path)
+            check_document(self.report, resource, path)
+
+    def response(self, resource: dict[str, Any], scope: Scope, path: str) -> None:
+        """Check a QuestionnaireResponse against its Questionnaire, where that is at hand."""
+        if resource["resourceType"] != "QuestionnaireResponse":
+            return
+        entries = scope.frame.resolver if isinstance(scope.frame.resolver, Entries) else None
+        questionnaire = find_questionnaire(resource, entries, self.questionnaires)
+        if questionnaire is not None:
+            check_response(self.report, resource, questionnaire, self.terminology, path)
 
     def _is_member(self, item: Any, value_set: str) -> bool:
         type_, value = (item.type, item.value) if isinstance(item, Node) else ("code", item)
@@ -77,20 +107,20 @@ class Walk:
                 continue
             element = slot.element
             if element.name in seen:
-                report.add("structure", _only_one(element.name), f"{spot.path}.{element.name}")
+                flaws.second_choice(report, element.name, seen[element.name], key, spot.path)
                 continue
             seen[element.name] = key
-            if slot.is_plain and slot.check and not slot.check(each) and "_" + key not in value:
+            if slot.is_plain and "_" + key not in value and _is_plainly_fine(slot, each):
                 continue
             if slot.use.code == "Extension":
                 scope.holder_type, scope.holder_path = rule.name, spot.rule_path
+                scope.holder = Node(value, rule.name)
             self.property(each, value.get("_" + key), slot, spot, scope)
         if not value or (len(value) == 1 and "id" in value and rule.kind != "resource"):
-            report.add("structure", "An object must have content", spot, rule="ele-1")
+            flaws.no_content(report, spot)
         for element in rule.required:
             if element.name not in seen:
-                # The place is the element's own, so that a client can point at the field that is empty.
-                report.add("required", "required, but missing", f"{spot.path}.{element.name}")
+                flaws.missing(report, element, spot.path, self.terminology.codes)
         # Constraints presume the shape is right, so they wait until it is.
         if rule.constraints and not any(issue.code == "structure" for issue in report.issues[before:]):
             self.constraints(rule.constraints, value, None, spot, scope, rule.name)
@@ -103,12 +133,13 @@ class Walk:
             return
         slot = rule.slots.get(key[1:]) if key.startswith("_") else None
         if slot is None or not self.rules.rule_of(slot).is_primitive:
-            self.report.add("structure", f"{_shown(key)} is not an element of {rule.name}", spot)
+            flaws.unknown_element(self.report, key, rule, spot)
             return
         if key[1:] in value:
             return
         if slot.element.name in seen:
-            self.report.add("structure", _only_one(slot.element.name), f"{spot.path}.{slot.element.name}")
+            name = slot.element.name
+            flaws.second_choice(self.report, name, seen[name], key[1:], spot.path)
             return
         seen[slot.element.name] = key[1:]
         self.property(None, each, slot, spot, scope)
@@ -120,19 +151,23 @@ class Walk:
         rule_path = element.path
         if not slot.is_many:
             if type(value) is list:
-                self.report.add("structure", "Expected one value, found an array", path)
+                fix = "Write the value without [ ] around it."
+                flaws.shape(self.report, path, "dmt-single", "one value", "an array", fix)
                 return
             self.item(value, extra, slot, Spot(path, slot.use.code, rule_path), scope)
             return
         if not isinstance(value, list | None) or not isinstance(extra, list | None):
-            self.report.add("structure", "Expected an array", path)
+            found = flaws.kind(extra if isinstance(value, list | None) else value)
+            flaws.shape(self.report, path, "dmt-array", "an array", found, "Write [ ] around it, also for one value.")
             return
         values, extras = value or [], extra or []
         count = max(len(values), len(extras))
         if not count:
-            self.report.add("structure", "An array must not be empty", path)
+            self.report.add(
+                "structure", "An array must not be empty", path, rule="dmt-empty", suggestion=flaws.LEAVE_OUT
+            )
         if element.most is not None and count > element.most:
-            self.report.add("structure", f"At most {element.most} may be given, found {count}", path)
+            flaws.too_many(self.report, path, element.most, count)
         for place in range(count):
             if self.report.is_full:
                 return
@@ -151,16 +186,17 @@ class Walk:
         if rule.is_primitive:
             is_fine = self.primitive(value, extra, rule, slot, spot, scope)
         elif type(value) is not dict:
-            self.report.add("structure", f"Expected an object, found {_kind(value)}", spot)
+            fix = partial(suggestions.object_form, type_, value)
+            flaws.shape(self.report, spot.path, "dmt-object", "an object", flaws.kind(value), fix)
             return
         else:
-            holder = scope.holder_type, scope.holder_path
+            holder = scope.holder_type, scope.holder_path, scope.holder
             self.object(value, rule, spot, scope)
-            scope.holder_type, scope.holder_path = holder
+            scope.holder_type, scope.holder_path, scope.holder = holder
             if type_ == "Extension":
                 self.extension(value, spot, scope)
             else:
-                check_datatype(self.report, self.rules, self.terminology, value, slot, spot, scope)
+                check_datatype(self.report, self.rules, self.terminology, value, slot.use, spot, scope)
         element = slot.element
         if element.binding and is_fine:
             check_binding(self.report, self.terminology, element.binding, value, spot)
@@ -171,41 +207,50 @@ class Walk:
 
     def primitive(self, value: Any, extra: Any, rule: TypeRule, slot: Slot, spot: Spot, scope: Scope) -> bool:
         """Check a primitive; False if its value is not of the right form."""
-        if extra is not None:
-            self._extra(extra, rule, spot, scope)
+        if extra is not None and rule.name == "xhtml":
+            # Its id is an attribute of the div, and it has no extensions (R4 section 2.4.0).
+            self.report.add("structure", "A div has no id or extension beside it", spot, rule="dmt-unknown-element")
+        elif extra is not None:
+            self._extra(value, extra, rule, spot, scope)
         if value is None:
             if extra is None:
-                self.report.add("structure", "A value must not be null; leave the element out instead", spot)
+                text = "A value must not be null; leave the element out instead"
+                self.report.add("structure", text, spot, rule="dmt-null", found="null", suggestion=flaws.LEAVE_OUT)
             return extra is not None
         flaw = slot.check(value) if slot.check else ""
         if flaw:
-            code = "structure" if isinstance(value, dict | list) else "value"
-            found = "" if flaw.startswith("a ") or "expected a JSON" not in flaw else f", found {_kind(value)}"
-            self.report.add(code, f"{flaw[0].upper()}{flaw[1:]}{found}", spot)
+            flaws.primitive(self.report, flaw, value, rule.name, spot)
         elif rule.name == "xhtml":
             for key, text in narrative_flaws(value):
                 self.report.add("invariant", text, spot, rule=key)
-        elif rule.name == "code" and slot.element.name == "language" and self._is_no_language(value):
-            self.report.add("code-invalid", "Expected a language code of BCP 47, e.g. en or de-CH", spot)
+        elif rule.name == "code" and slot.element.name == "language" and self.is_no_language(value):
+            text = "Expected a language code of BCP 47, e.g. en or de-CH"
+            self.report.add("code-invalid", text, spot, rule="dmt-language", expected="a language code of BCP 47")
+        else:
+            flaws.doubtful(self.report, rule.name, value, spot)
         return not flaw
 
-    def _is_no_language(self, code: str) -> bool:
+    def is_no_language(self, code: str) -> bool:
         return self.terminology.has_code(_LANGUAGE_SYSTEM, code) is Answer.INVALID
 
-    def _extra(self, extra: Any, rule: TypeRule, spot: Spot, scope: Scope) -> None:
+    def _extra(self, value: Any, extra: Any, rule: TypeRule, spot: Spot, scope: Scope) -> None:
         """The `_x` of a primitive: an Element with id and extension only."""
         if not isinstance(extra, dict):
-            self.report.add("structure", "Expected an object with id or extension", spot)
+            found = flaws.kind(extra)
+            flaws.shape(self.report, spot.path, "dmt-object", "an object with id or extension", found)
             return
         for name in extra.keys() - {"id", "extension"}:
-            self.report.add("structure", f"{_shown(name)} is not an element of {rule.name}", spot)
+            flaws.unknown_element(self.report, name, rule, spot)
         if not extra:
-            self.report.add("structure", "An object must have content", spot, rule="ele-1")
+            flaws.no_content(self.report, spot)
+        if "id" in extra and (flaw := element_id_flaw(extra["id"])):
+            flaws.primitive(self.report, flaw, extra["id"], "id", spot)
         if "extension" in extra:
             scope.holder_type, scope.holder_path = rule.name, spot.rule_path
+            scope.holder = Node(value, rule.name, extra)
             self.property(extra["extension"], None, self.rules.type_rule("Element").slots["extension"], spot, scope)
         if "extension" in extra and spot.rule_path in ("Resource.id", f"{scope.resource.get('resourceType')}.id"):
-            self.report.add("structure", "The id of a resource cannot have extensions", spot)
+            self.report.add("structure", "The id of a resource cannot have extensions", spot, rule="dmt-id-extension")
 
     def _inner_resource(self, value: Any, slot: Slot, spot: Spot, scope: Scope) -> None:
         is_contained = slot.element.name == "contained"
@@ -215,10 +260,11 @@ class Walk:
 
     def extension(self, value: dict[str, Any], spot: Spot, scope: Scope) -> None:
         has_value = any(key.lstrip("_").startswith("value") for key in value)
+        if "url" not in value and "_url" in value:
+            # The url alone tells what an extension is; a reason for its absence cannot stand in for it.
+            self.report.add("required", "An extension needs a url", f"{spot.path}.url", rule="dmt-cardinality-min")
         if has_value == ("extension" in value):
-            self.report.add(
-                "invariant", "An extension must have either a value or extensions, not both", spot, rule="ext-1"
-            )
+            flaws.extension_content(self.report, spot, has_value=has_value)
         self.check_extension(self, value, spot, scope)
 
     def constraints(
@@ -231,12 +277,16 @@ class Walk:
                 continue
             try:
                 holds = each.expression.is_true(scope.frame, node)
-            except FhirPathError as error:
+            except (FhirPathError, ArithmeticError) as error:
                 self.report.add("invariant", f"{each.key} cannot be evaluated: {error}", spot, rule=each.key)
                 continue
             if not holds and not (each.key in _OPEN and not each.expression.on(scope.frame, node)):
                 self.report.add(
-                    "invariant", f"{each.key}: {each.human.rstrip('.')}", spot, severity=each.severity, rule=each.key
+                    "invariant",
+                    f"{each.key}: {each.human.rstrip('.')}",
+                    spot,
+                    severity=each.severity,
+                    rule=each.key,
                 )
 
     def _is_moot(self, key: str, value: Any, scope: Scope) -> bool:
@@ -247,24 +297,16 @@ class Walk:
         return presumed is not None and not any(name.lstrip("_").startswith(presumed) for name in value)
 
 
-def _type_flaw(name: Any) -> str:
-    if name is None:
-        return "resourceType is missing"
-    return f"{_shown(name)} is not a resource type of R4" if isinstance(name, str) else "resourceType must be a string"
+def _is_plainly_fine(slot: Slot, value: Any) -> bool:
+    """Whether there is nothing to be said of a single primitive."""
+    return slot.check is not None and not slot.check(value) and not doubt(slot.use.code, value)
 
 
-def _only_one(name: str) -> str:
-    return f"Only one of the types of {name}[x] may be given"
-
-
-_KINDS: dict[type, str] = {dict: "an object", list: "an array", str: "a string", bool: "true or false"}
-
-
-def _kind(value: Any) -> str:
-    """What a JSON value is, in words."""
-    return "null" if value is None else _KINDS.get(type(value), "a number")
-
-
-def _shown(name: str) -> str:
-    """A property name fit to be told back: it may be anything in hostile input."""
-    return repr(name) if _NAME.fullmatch(name) else "A property with an unusual name"
+def _entries_around(resource: dict[str, Any], outer: Scope | None) -> Entries | None:
+    """The entries of the innermost Bundle around a resource, or of itself if it is one."""
+    if resource["resourceType"] == "Bundle":
+        return Entries(resource)
+    around = outer.frame.resolver if outer else None
+    if outer is None or not isinstance(around, Entries):
+        return None
+    return around.within(resource) if outer.resource is around.bundle else around

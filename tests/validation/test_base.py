@@ -56,7 +56,9 @@ DEFECTS: list[tuple[dict[str, Any], str, Any, str, str]] = [
     (PATIENT, "extension", [{"valueString": "x"}], "required", "Patient.extension[0].url"),
     (PATIENT, "extension", [{"url": "http://example.org/x"}], "invariant", "Patient.extension[0]"),
     (PATIENT, "extension", [{"url": "local", "valueString": "x"}], "value", "Patient.extension[0]"),
+    (OBSERVATION, "subject.type", "Nurse", "value", "Observation.subject"),
     # narrative
+    (PATIENT, "text._div", {"id": "a"}, "structure", "Patient.text.div"),
     (PATIENT, "text.div", "<div>plain</div>", "invariant", "Patient.text.div"),
     (PATIENT, "text.div", "not xhtml", "invariant", "Patient.text.div"),
 ]

@@ -8,7 +8,8 @@ import pytest
 from app.profiles import r4
 from app.terminology import load_terminology
 from app.validation import Validator
-from app.validation.overlays import BrokenProfile, Profiles
+from app.validation.broken import BrokenProfile
+from app.validation.overlays import Profiles
 from app.validation.rules import BaseRules
 from tests.validation.samples import OBSERVATION, changed
 
@@ -169,7 +170,7 @@ def test_an_unknown_profile_is_a_warning(profiled: Validator, profile: str) -> N
 def test_an_extension_in_the_wrong_place_is_an_error(profiled: Validator) -> None:
     patient = {"resourceType": "Patient", "extension": [{"url": GRADE, "valueCode": "x"}]}
 
-    assert "context" in [issue.rule for issue in profiled.check(patient) if issue.is_error]
+    assert "dmt-extension-context" in [issue.rule for issue in profiled.check(patient) if issue.is_error]
 
 
 def test_a_constraint_that_does_not_compile_stops_the_start() -> None:
@@ -181,3 +182,17 @@ def test_a_constraint_that_does_not_compile_stops_the_start() -> None:
         Validator(r4(), load_terminology(), [broken])
 
     assert "nope" in str(caught.value)
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_constraint_may_ask_whether_something_conforms(is_named: bool) -> None:
+    inner = {"resourceType": "Patient", "id": "p"} | ({"name": [{"text": "x"}]} if is_named else {"active": True})
+    rule = RULE | {"expression": f"contained.first().conformsTo('{BASE}/patient')"}
+    asking = structure(PROFILE, "Observation", element("Observation", constraint=[rule]))
+    patient = structure(f"{BASE}/patient", "Patient", element("Patient.name", min=1))
+    validator = Validator(r4(), load_terminology(), [asking, patient])
+    resource = OBSERVATION | {"contained": [inner], "subject": {"reference": "#p"}}
+
+    broken = [each.rule for each in validator.check(resource, profiles=[PROFILE]) if each.is_error]
+
+    assert broken == ([] if is_named else ["x-1"])

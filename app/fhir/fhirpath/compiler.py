@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from app.fhir.fhirpath import operators
@@ -21,6 +21,14 @@ _SELF = frozenset({"resource", "rootResource", "context"})
 # FHIRPath's names for three code systems, and ours.
 _SYSTEMS = {"ucum": "ucum", "sct": "snomed", "loinc": "loinc"}
 _BY_NAME = {"vs-": "http://hl7.org/fhir/ValueSet/", "ext-": "http://hl7.org/fhir/StructureDefinition/"}
+
+
+@cache
+def named_constant(name: str) -> str:
+    """The string a name such as %ucum or %vs-name stands for; "" if it is none of these."""
+    if name in _SYSTEMS:
+        return str(toml_files("vocabulary")["systems"]["system"][_SYSTEMS[name]])
+    return next((base + name[len(start) :] for start, base in _BY_NAME.items() if name.startswith(start)), "")
 
 
 class Expression:
@@ -129,17 +137,12 @@ class _Compiler:
             return lambda frame, focus: [frame.root]
         if name == "context":
             return lambda frame, focus: [frame.context] if frame.context else []
-        constant = (
-            toml_files("vocabulary")["systems"]["system"][_SYSTEMS[name]] if name in _SYSTEMS else self._named(name)
-        )
+        constant = named_constant(name)
         if constant:
             return lambda frame, focus: [constant]
         if name not in self.variables:
             raise ExpressionError(f"%{name} is not known")
         return lambda frame, focus: _variable(frame.variables.get(name))
-
-    def _named(self, name: str) -> str:
-        return next((base + name[len(start) :] for start, base in _BY_NAME.items() if name.startswith(start)), "")
 
     def _name(self, tree: Tree, is_start: bool) -> Step:
         name = tree.value

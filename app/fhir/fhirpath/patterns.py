@@ -16,7 +16,8 @@ MAX_PATTERN = 1_000
 _STEPS = 200_000_000
 _MAX_DOUBLINGS = 20
 _MAX_TEXT = 1_000_000
-_MAX_TRUSTED = 10_000
+# The longest text on which a pattern of a definition is used.
+MAX_TRUSTED = 10_000
 _LONG = 64
 _REPEATS = frozenset({"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"})
 _CATEGORIES: dict[str, Callable[[str], bool]] = {
@@ -37,7 +38,7 @@ class SafePattern(NamedTuple):
 
         is_trusted: the pattern comes from a definition loaded at start-up, not from a client.
         """
-        if len(text) > (_MAX_TRUSTED if is_trusted else self.longest):
+        if len(text) > (MAX_TRUSTED if is_trusted else self.longest):
             raise EvaluationError("the text is too long for this pattern")
         return self.pattern
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from app.fhir.fhirpath.errors import ExpressionError
@@ -66,6 +67,7 @@ CALENDAR_WORDS = frozenset(
 )
 
 
+@lru_cache(maxsize=4096)
 def parse(text: str) -> Tree:
     """The syntax tree of an expression. Raises ExpressionError telling the place where reading stopped."""
     if len(text) > MAX_LENGTH:

@@ -1,0 +1,6 @@
+"""Constraints as generated Python."""
+
+from app.fhir.fhirpath.native.translator import Translator
+from app.fhir.fhirpath.native.ways import Untranslatable
+
+__all__ = ["Translator", "Untranslatable"]

@@ -1,0 +1,132 @@
+"""What the recipes of generated modules make: checks of single values that remember what they found fine."""
+
+from collections.abc import Callable
+from typing import Any
+
+from app.fhir.fhirpath import compile_expression
+from app.fhir.json import parse
+from app.fhir.references import is_id
+from app.terminology import Answer
+from app.validation.codes import check_binding, codings
+from app.validation.conformance import Conformance
+from app.validation.gate.runtime import Context, Kept, remember
+from app.validation.overlays import Overlay
+from app.validation.report import Report, Spot
+from app.validation.rules import Binding, Constraint
+from app.validation.slicing import has_pattern, same
+from app.validation.walk import Walk
+
+Test = Callable[[Any], bool]
+TestIn = Callable[[Any, Context], bool]
+
+
+class Constants:
+    """Each public method is a maker, named in the recipes of types.py and profiles.py.
+
+    root_of: the root overlay of a profile by its key.
+    """
+
+    def __init__(self, conformance: Conformance, walk: Walk, root_of: Callable[[str], Overlay]) -> None:
+        self._conformance, self._walk, self._root_of = conformance, walk, root_of
+        self._rules, self._terminology = walk.rules, walk.terminology
+
+    def check(self, type_: str) -> Callable[[Any], str]:
+        """What is wrong with a primitive, "" if nothing is."""
+        return self._rules.checks[type_]
+
+    def kept(self, type_: str, is_language: bool, value_set: str) -> Kept:
+        check = self._rules.checks[type_]
+
+        def is_fine(value: Any) -> bool:
+            if check(value) or (is_language and self._walk.is_no_language(value)):
+                return False
+            return not value_set or self._is_bound(type_, value_set, value)
+
+        return Kept(is_fine)
+
+    def bound(self, type_: str, value_set: str) -> Test:
+        """Whether a coded value has a code of a value set it is bound to, or one that cannot be checked here."""
+        known: set[Any] = set()
+
+        def is_bound(value: Any) -> bool:
+            given = value.get("coding", ()) if type_ == "CodeableConcept" else (value,)
+            keys = [(each.get("system"), each.get("code")) for each in given] if type(value) is dict else [value]
+            if any(key in known for key in keys):
+                return True
+            if not self._is_bound(type_, value_set, value):
+                return False
+            if len(keys) == 1:
+                remember(known, keys[0])
+            return True
+
+        return is_bound
+
+    def _is_bound(self, type_: str, value_set: str, value: Any) -> bool:
+        report = Report()
+        check_binding(report, self._terminology, Binding("required", value_set), value, Spot("", type_))
+        return not report.has_errors
+
+    def member(self, type_: str, value_set: str) -> Test:
+        """Whether a coded value surely has a code of a value set, as it takes to belong to a slice."""
+        known: set[Any] = set()
+
+        def is_member(value: Any) -> bool:
+            for key in codings(value, type_):
+                if key in known:
+                    return True
+                if self._terminology.contains(value_set, *key) is Answer.VALID:
+                    remember(known, key)
+                    return True
+            return False
+
+        return is_member
+
+    def fixed(self, text: bytes) -> Test:
+        wanted = parse(text)
+        return lambda value: same(value, wanted)
+
+    def pattern(self, text: bytes) -> Test:
+        wanted = parse(text)
+        return lambda value: has_pattern(value, wanted)
+
+    def targets(self, names: tuple[str, ...]) -> frozenset[str]:
+        return frozenset(names)
+
+    def target(self, urls: tuple[str, ...]) -> TestIn:
+        """Whether a reference points at one of the types that profiles are for."""
+        types = frozenset(self._conformance.profiles.types_of(each) for each in urls)
+        rule = self._rules.type_rule("Reference")
+
+        def is_fine(value: Any, c: Context) -> bool:
+            type_, _, id_ = value.get("reference", "").partition("/")
+            if "" in types or (c.outer is None and type_ in types and is_id(id_)):
+                return True
+            item = self._conformance.slicer.item(value, None, Spot("", "Reference"), rule)
+            self._conformance.check_targets(c.walk, item, urls, c.scope)
+            return not c.walk.report.has_errors
+
+        return is_fine
+
+    def slow(self, key: str, text: str, human: str, type_: str) -> TestIn:
+        """A constraint by the closures of FHIRPath, qualified as the walk does."""
+
+        def holds(value: Any, c: Context) -> bool:
+            constraint = Constraint(key, "error", human, compile_expression(text))
+            c.walk.constraints((constraint,), value, None, Spot("", type_), c.scope, type_)
+            return not c.walk.report.has_errors
+
+        return holds
+
+    def element(self, key: str, place: tuple[str, ...], type_: str) -> TestIn:
+        """An element of a profile by the diagnosing pass. type_: the parent's, "" if it is told by its resourceType."""
+        overlay = self._root_of(key)
+        for step in place:
+            overlay = overlay.slices[step[1:]] if step.startswith(":") else overlay.children[step]
+        rule = self._rules.type_rule(type_) if type_ else None
+
+        def is_fine(value: Any, c: Context) -> bool:
+            parent = self._conformance.slicer.item(value, None, Spot("", type_), rule)
+            self._conformance.check_element(c.walk, parent, place[-1], overlay, c.scope)
+            return not c.walk.report.has_errors
+
+        return is_fine

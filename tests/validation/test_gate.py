@@ -1,0 +1,162 @@
+"""The fast gate and the diagnosing pass agree: on our examples, their mutants, and whatever else can be thought up."""
+
+from collections import Counter
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.profiles import json_files
+from app.validation import Validator, load_validator
+from app.validation.gate.runtime import MEMORY, Kept
+from tests.validation.samples import SAMPLES
+from tests.validation.test_hostile import JSON, places
+from tools.oracle.mutants import mutants
+
+Json = dict[str, Any]
+VALID = json_files("examples/valid")
+RESOURCES: list[Json] = [*VALID.values(), *SAMPLES.values()]
+VALUES = [container[key] for resource in RESOURCES for container, key in places(resource)]
+RELAXED = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def disagreement(validator: Validator, resource: Any) -> str:
+    """What the gate says against the diagnosing pass, "" if nothing. Unsure is no answer, so it is no disagreement."""
+    admitted = validator.admits(resource)
+    errors = [issue.diagnostics for issue in validator.check(resource) if issue.is_error]
+    if admitted is None or admitted is not bool(errors):
+        return ""
+    return f"admitted, but {errors[:3]}" if admitted else "not admitted, but there is no error"
+
+
+@pytest.mark.parametrize("name", sorted(VALID))
+def test_valid_examples_are_admitted(validator: Validator, name: str) -> None:
+    assert validator.admits(VALID[name]) is True
+
+
+@pytest.mark.parametrize("name", sorted(json_files("examples/invalid")))
+def test_invalid_examples_are_judged_alike(validator: Validator, name: str) -> None:
+    assert disagreement(validator, json_files("examples/invalid")[name]["resource"]) == ""
+
+
+def test_mutants_of_the_examples_are_judged_alike(validator: Validator) -> None:
+    found = {case.name: disagreement(validator, deepcopy(case.resource)) for case in mutants(times=2)}
+
+    assert {name: told for name, told in found.items() if told} == {}
+
+
+def test_the_gate_answers_for_nearly_all_mutants(validator: Validator) -> None:
+    answers = Counter(validator.admits(case.resource) for case in mutants())
+
+    assert answers[True] > 0
+    assert answers[False] > 0
+    assert answers[None] < 0.2 * answers.total()
+
+
+@st.composite
+def broken(draw: st.DrawFn) -> Json:
+    """A resource with up to four changes: a value from another place, any JSON, a property gone, doubled or renamed."""
+    resource = deepcopy(draw(st.sampled_from(RESOURCES)))
+    for _ in range(draw(st.integers(1, 4))):
+        container, key = draw(st.sampled_from(places(resource)))
+        change = draw(st.sampled_from(["other", "json", "gone", "doubled", "renamed"]))
+        if change in ("other", "json"):
+            container[key] = deepcopy(draw(st.sampled_from(VALUES) if change == "other" else JSON))
+        elif change == "gone":
+            del container[key]
+        elif change == "doubled" and isinstance(container, list):
+            container.append(deepcopy(container[key]))
+        elif isinstance(container, dict):
+            container[draw(st.sampled_from(["id", "x", "_" + key, "extension", "valueString", "code"]))] = container[
+                key
+            ]
+        if not places(resource):
+            break
+    return resource
+
+
+@RELAXED
+@given(broken())
+def test_whatever_is_changed_is_judged_alike(validator: Validator, resource: Json) -> None:
+    assert disagreement(validator, resource) == ""
+
+
+@pytest.mark.parametrize("resource", [None, [], "Patient", 1, {}, {"resourceType": 3}, {"resourceType": ["Patient"]}])
+def test_what_is_no_resource_is_not_admitted(validator: Validator, resource: Any) -> None:
+    assert not validator.admits(resource)
+
+
+def test_a_profile_that_is_asked_for_is_held(validator: Validator) -> None:
+    resource = deepcopy(SAMPLES["Observation"])
+    url = "http://hl7.org/fhir/StructureDefinition/heartrate"
+
+    assert validator.admits(resource) is True
+    assert validator.admits(resource, profiles=[url]) is False
+
+
+def test_an_unknown_profile_is_left_to_the_diagnosing_pass(validator: Validator) -> None:
+    resource = {**SAMPLES["Condition"], "meta": {"profile": ["http://example.org/none"]}}
+
+    assert validator.admits(resource) is None
+    assert [issue.severity for issue in validator.problems(resource) if issue.code == "not-found"] == ["warning"]
+
+
+def test_memories_are_bounded(validator: Validator) -> None:
+    for number in range(5_000):
+        coding = {"system": f"http://example.org/{number}", "code": f"c{number}", "display": "x"}
+        validator.admits({**SAMPLES["Condition"], "code": {"coding": [coding]}})
+
+    gate = validator._gate
+    kept = [each.known for each in gate._namespace.values() if isinstance(each, Kept)]
+    assert max(len(each) for each in [gate._codings, *kept]) <= MEMORY
+
+
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if each validator were the first of its process."""
+    monkeypatch.setattr("app.validation.gate.cache._loaded", Nothing())
+
+
+class Nothing(dict[str, Any]):
+    def __setitem__(self, name: str, value: Any) -> None:
+        """Forget."""
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_compiled_rules_are_kept_on_disk(tmp_path: Path) -> None:
+    folder = tmp_path / "rules"
+
+    first = load_validator(cache=folder)
+    files = {file.name: file.stat().st_ino for file in folder.iterdir()}
+    again = load_validator(cache=folder)
+
+    assert len(files) == 2
+    assert {file.name: file.stat().st_ino for file in folder.iterdir()} == files
+    assert first.admits(SAMPLES["Condition"]) is again.admits(SAMPLES["Condition"]) is True
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_a_folder_others_can_write_to_is_not_used(tmp_path: Path) -> None:
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    folder.chmod(0o777)
+
+    validator = load_validator(cache=folder)
+
+    assert list(folder.iterdir()) == []
+    assert validator.admits(SAMPLES["Condition"]) is True
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_a_broken_file_is_compiled_anew(tmp_path: Path) -> None:
+    load_validator(cache=tmp_path)
+    for file in tmp_path.iterdir():
+        file.write_bytes(file.read_bytes()[:100])
+
+    validator = load_validator(cache=tmp_path)
+
+    assert validator.admits(SAMPLES["Condition"]) is True
+    assert min(file.stat().st_size for file in tmp_path.iterdir()) > 100
