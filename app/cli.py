@@ -17,9 +17,9 @@ from app.pain.content import load_content
 from app.settings import PREFIX, Settings, WrongSettings, bare_address, load_settings
 from app.validate_files import Format
 from app.validation import load_validator
-from app.validation.broken import BrokenProfile
-from app.validation.packages import WrongPackages, definitions_of, load_packages, said
+from app.validation.packages.packages import WrongPackages, definitions_of, load_packages, said
 from app.validation.remote import asking
+from app.validation.snapshots.broken import BrokenProfile
 from app.worker import work
 
 app = typer.Typer(

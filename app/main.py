@@ -29,8 +29,8 @@ from app.sync.push import Pusher
 from app.sync.targets import Target, load_targets
 from app.terminology.server import TerminologyServer
 from app.validation import Validator, load_validator
-from app.validation.definitions import Definitions
-from app.validation.packages import WrongPackages, definitions_of, load_packages, said
+from app.validation.packages.definitions import Definitions
+from app.validation.packages.packages import WrongPackages, definitions_of, load_packages, said
 
 # Order matters: /fhir/metadata must be found before /fhir/{resource_type}.
 _ROUTERS = (pain.router, metadata.router, snapshot.router, validate.router, fhir.router, sync.router, health.router)

@@ -11,7 +11,7 @@ from app.store.parameters import SearchParameters
 from app.store.search import Searcher
 from app.sync.targets import Target
 from app.terminology.server import TerminologyServer
-from app.validation.definitions import Definitions
+from app.validation.packages.definitions import Definitions
 
 
 @dataclass(frozen=True, slots=True)

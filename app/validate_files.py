@@ -12,8 +12,8 @@ from pathlib import Path
 from app.fhir import json as lossless
 from app.fhir.outcomes import Issue, Refused, operation_outcome
 from app.fhir.places import Posted
-from app.validation.nominated import not_checked
 from app.validation.remote import Checker
+from app.validation.telling.nominated import not_checked
 
 VALID, INVALID, UNREAD = 0, 1, 2
 _SUFFIXES = (".json", ".ndjson", ".jsonl")

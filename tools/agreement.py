@@ -22,7 +22,7 @@ from app.fhir.fhirpath.nodes import system
 from app.fhir.json import dumps, parse
 from app.fhir.outcomes import Issue
 from app.validation import Validator, load_validator
-from app.validation.definitions import usable
+from app.validation.packages.definitions import usable
 
 Json = dict[str, Any]
 

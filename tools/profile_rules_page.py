@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app.profiles import json_files
-from app.validation.explanations import Explanation, explained
+from app.validation.telling.explanations import Explanation, explained
 
 PAGE = Path(__file__).parent.parent / "docs" / "profile-rules.md"
 _HEAD = """# Rules of our profiles

@@ -8,7 +8,7 @@ from app.fhir.questions import Question
 from app.profiles import canonical
 
 Severity = Literal["fatal", "error", "warning", "information"]
-# Of one transaction; a single resource has fewer (app/validation/report.py).
+# Of one transaction; a single resource has fewer (app/validation/telling/report.py).
 MOST_TOLD = 2000
 RULES = canonical("CodeSystem", "np-validation-rule")
 DETAIL = canonical("StructureDefinition", "issue-detail")

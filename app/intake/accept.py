@@ -24,7 +24,7 @@ from app.store.idempotency import Answer
 from app.store.parameters import SearchParameters
 from app.store.repository import Change, Stored
 from app.store.search import Searcher
-from app.validation.shapes import DEFINITION_TYPES
+from app.validation.packages.shapes import DEFINITION_TYPES
 
 LARGE = 100_000  # bytes
 _ATTEMPTS = 5

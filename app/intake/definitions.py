@@ -18,9 +18,9 @@ from app.store import definitions as store
 from app.store import repository
 from app.store.database import Connection, Database, Lock, Unavailable
 from app.store.repository import Key, Stored
-from app.validation.broken import Flaw
-from app.validation.definitions import Definitions
-from app.validation.shapes import DEFINITION_TYPES
+from app.validation.packages.definitions import Definitions
+from app.validation.packages.shapes import DEFINITION_TYPES
+from app.validation.snapshots.broken import Flaw
 
 # How long a change made by another process may stay unseen here.
 SECONDS = 2.0

@@ -13,7 +13,7 @@ from app.routers import documented, exchange
 from app.routers.exchange import service
 from app.store import repository
 from app.store.idempotency import Answer
-from app.validation.broken import BrokenProfile
+from app.validation.snapshots.broken import BrokenProfile
 
 router = APIRouter(prefix="/fhir", tags=["FHIR"])
 _TYPE = "StructureDefinition"

@@ -23,8 +23,8 @@ from app.routers import documented, errors, exchange
 from app.routers.exchange import Body, service
 from app.store import repository
 from app.store.idempotency import Answer
-from app.validation.nominated import not_checked
 from app.validation.remote import settle
+from app.validation.telling.nominated import not_checked
 
 router = APIRouter(prefix="/fhir", tags=["FHIR"])
 _MODES = ("create", "update", "delete", "profile")

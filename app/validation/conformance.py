@@ -7,16 +7,16 @@ from typing import Any
 from app.fhir.fhirpath import FhirPathError, Node
 from app.fhir.fhirpath.nodes import system
 from app.fhir.fhirpath.operators import compare
-from app.validation import breaches
-from app.validation.codes import check_binding
-from app.validation.examples import example
-from app.validation.extensions import ExtensionCheck, inner_names
-from app.validation.implied import as_implied, implied_profile, related_profile
+from app.validation.checks.codes import check_binding
+from app.validation.checks.extensions import ExtensionCheck, inner_names
+from app.validation.checks.implied import as_implied, implied_profile, related_profile
+from app.validation.checks.targets import held, reference_of, resolved, scope_of_target
 from app.validation.overlays import Overlay, Profile, Profiles, Slicing
-from app.validation.report import Report, Scope, Spot
 from app.validation.rules import BaseRules
 from app.validation.slicing import Item, Slicer, has_pattern, same
-from app.validation.targets import held, reference_of, resolved, scope_of_target
+from app.validation.telling import breaches
+from app.validation.telling.examples import example
+from app.validation.telling.report import Report, Scope, Spot
 from app.validation.walk import Walk
 
 DEFAULT = "@default"

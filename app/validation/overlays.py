@@ -10,8 +10,8 @@ from typing import Any
 
 from app.fhir.fhirpath import Expression, ExpressionError, FhirPathError, compile_expression
 from app.fhir.outcomes import Severity
-from app.validation.broken import MAX_FLAWS, BrokenProfile, Flaw
 from app.validation.rules import NATIVE, BaseRules, Binding, Constraint, Slot, TypeRule, severity_of
+from app.validation.snapshots.broken import MAX_FLAWS, BrokenProfile, Flaw
 
 STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 

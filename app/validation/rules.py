@@ -6,7 +6,7 @@ from typing import Any
 
 from app.fhir.fhirpath import Expression, compile_expression
 from app.fhir.outcomes import Severity
-from app.validation.primitives import Check, primitive_checks
+from app.validation.checks.primitives import Check, primitive_checks
 
 # Constraints that checks of this package hold more strictly than their expressions say.
 NATIVE = frozenset({"ele-1", "ext-1", "dom-2", "dom-3", "dom-4", "dom-5", "ref-1", "txt-1", "txt-2"})

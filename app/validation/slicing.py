@@ -7,10 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 from app.terminology import Answer, Terminology
-from app.validation.codes import codings
+from app.validation.checks.codes import codings
 from app.validation.overlays import Overlay, ProfiledType, Profiles, Slicing
-from app.validation.report import Spot
 from app.validation.rules import BaseRules, TypeRule
+from app.validation.telling.report import Spot
 
 Resolve = Callable[["Item"], "Item | None"]
 Conforms = Callable[["Item", str], bool]

@@ -7,17 +7,17 @@ from typing import Any
 from app.fhir.outcomes import Issue, Severity
 from app.profiles import json_files, r4, r4_digest
 from app.terminology import Terminology, load_terminology
+from app.validation.checks.questionnaires import by_canonical
 from app.validation.conformance import Conformance
-from app.validation.differentials import prepared
 from app.validation.gate.cache import Cache
 from app.validation.gate.gate import Gate
 from app.validation.overlays import Profiles
-from app.validation.questionnaires import by_canonical
-from app.validation.report import Report, Scope
 from app.validation.rules import BaseRules
 from app.validation.slicing import Slicer
-from app.validation.soundness import require_sound
-from app.validation.structures import Structures
+from app.validation.snapshots.differentials import prepared
+from app.validation.snapshots.soundness import require_sound
+from app.validation.snapshots.structures import Structures
+from app.validation.telling.report import Report, Scope
 from app.validation.walk import ResourceCheck, Walk
 
 Json = Mapping[str, Any]

@@ -7,18 +7,18 @@ from typing import Any
 
 from app.fhir.fhirpath import FhirPathError, Frame, Node, r4_model
 from app.terminology import Answer, Terminology
-from app.validation import flaws, suggestions
-from app.validation.bundles import check_entries
-from app.validation.codes import check_binding, is_member
-from app.validation.contained import check_contained
-from app.validation.datatypes import check_datatype, check_id
-from app.validation.entries import Entries
-from app.validation.links import check_document
-from app.validation.narrative import narrative_flaws
-from app.validation.primitives import doubt, element_id_flaw
-from app.validation.questionnaires import Lookup, check_response, find_questionnaire
-from app.validation.report import Report, Scope, Spot
+from app.validation.checks.bundles import check_entries
+from app.validation.checks.codes import check_binding, is_member
+from app.validation.checks.contained import check_contained
+from app.validation.checks.datatypes import check_datatype, check_id
+from app.validation.checks.entries import Entries
+from app.validation.checks.links import check_document
+from app.validation.checks.narrative import narrative_flaws
+from app.validation.checks.primitives import doubt, element_id_flaw
+from app.validation.checks.questionnaires import Lookup, check_response, find_questionnaire
 from app.validation.rules import BaseRules, Constraint, Slot, TypeRule
+from app.validation.telling import flaws, suggestions
+from app.validation.telling.report import Report, Scope, Spot
 
 # The greatest value set of language codes is required to hold them, although the binding itself is only preferred.
 _LANGUAGE_SYSTEM = "urn:ietf:bcp:47"

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from app.settings import Settings
-from app.validation.definitions import Definitions
+from app.validation.packages.definitions import Definitions
 from tests.conftest import serving
 from tests.validation.samples import OBSERVATION, PATIENT, changed
 from tests.validation.test_profiles import SLICED, element, structure

@@ -7,7 +7,7 @@ import pytest
 from app.profiles import r4
 from app.terminology import load_terminology
 from app.validation import Validator
-from app.validation.broken import BrokenProfile
+from app.validation.snapshots.broken import BrokenProfile
 from tests.validation.samples import OBSERVATION, PATIENT, changed
 from tests.validation.test_profiles import element, structure
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.validation.narrative import narrative_flaws
+from app.validation.checks.narrative import narrative_flaws
 
 XMLNS = 'xmlns="http://www.w3.org/1999/xhtml"'
 

@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 from app import cli
 from app.main import create_app
 from app.settings import Settings, WrongSettings
-from app.validation import archives, load_validator
-from app.validation.definitions import Definitions
-from app.validation.packages import WrongPackages, definitions_of, load_packages, missing, said
+from app.validation import load_validator
+from app.validation.packages import archives
+from app.validation.packages.definitions import Definitions
+from app.validation.packages.packages import WrongPackages, definitions_of, load_packages, missing, said
 from tests.validation.samples import OBSERVATION, PATIENT, changed
 from tests.validation.test_profiles import element, structure
 

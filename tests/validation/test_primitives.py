@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.profiles import r4
 from app.validation import Validator
-from app.validation.primitives import doubt, primitive_checks
+from app.validation.checks.primitives import doubt, primitive_checks
 from tests.validation.samples import PATIENT, changed
 
 CHECKS = primitive_checks(r4()["types"])

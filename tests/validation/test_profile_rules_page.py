@@ -3,7 +3,7 @@
 import pytest
 
 from app.profiles import json_files
-from app.validation.explanations import explained, explanations
+from app.validation.telling.explanations import explained, explanations
 from tools.profile_rules_page import PAGE, own_rules, page
 
 KEYS = {rule["key"] for _, _, rule in own_rules()}

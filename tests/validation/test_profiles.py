@@ -8,9 +8,9 @@ import pytest
 from app.profiles import r4
 from app.terminology import load_terminology
 from app.validation import Validator
-from app.validation.broken import BrokenProfile
 from app.validation.overlays import Profiles
 from app.validation.rules import BaseRules
+from app.validation.snapshots.broken import BrokenProfile
 from tests.validation.samples import OBSERVATION, changed
 
 BASE = "https://example.org/StructureDefinition"

@@ -9,8 +9,8 @@ from app.mapping.questionnaire import questionnaire
 from app.pain.content import load_content
 from app.terminology import load_terminology
 from app.validation import Validator
-from app.validation.questionnaires import by_canonical, check_response
-from app.validation.report import Report
+from app.validation.checks.questionnaires import by_canonical, check_response
+from app.validation.telling.report import Report
 from tests.validation.samples import PATIENT
 
 URL = "https://example.org/Questionnaire/pain"

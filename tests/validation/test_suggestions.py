@@ -11,8 +11,8 @@ from app.profiles import json_files, r4, toml_files
 from app.terminology import load_terminology
 from app.terminology.unit_names import unit_meant
 from app.validation import Validator
-from app.validation.report import MAX_ERRORS, MAX_SUGGESTIONS
-from app.validation.suggestions import nearest
+from app.validation.telling.report import MAX_ERRORS, MAX_SUGGESTIONS
+from app.validation.telling.suggestions import nearest
 from tests.validation.samples import CONDITION, OBSERVATION, PATIENT, changed
 from tests.validation.test_base import DEFECTS
 from tests.validation.test_profiles import DEFINITIONS, GOOD, GRADE

@@ -7,7 +7,7 @@ import pytest
 
 from app.profiles import r4, toml_files
 from app.validation import Validator
-from app.validation.implied import implied_profile, related_profile
+from app.validation.checks.implied import implied_profile, related_profile
 from tests.validation.samples import PATIENT, changed
 
 BASE = "http://hl7.org/fhir/StructureDefinition/"

@@ -8,19 +8,19 @@ from app.fhir.fhirpath import FhirPathError, r4_model
 from app.fhir.fhirpath.native import Translator
 from app.fhir.json import dumps
 from app.fhir.references import is_id
+from app.validation.checks.datatypes import check_datatype
+from app.validation.checks.implied import as_implied, implied_profile
+from app.validation.checks.narrative import is_plain, narrative_flaws
 from app.validation.conformance import Conformance
-from app.validation.datatypes import check_datatype
 from app.validation.gate.cache import Cache, Compiled, digest
 from app.validation.gate.constants import Constants
 from app.validation.gate.module import Module
 from app.validation.gate.profiles import ProfileWriter
 from app.validation.gate.runtime import FUNCTIONS, MEMORY, Context, Unsure, remember
 from app.validation.gate.types import TypeWriter
-from app.validation.implied import as_implied, implied_profile
-from app.validation.narrative import is_plain, narrative_flaws
 from app.validation.overlays import Overlay, Profile
-from app.validation.report import Report, Spot
 from app.validation.rules import BaseRules, TypeUse
+from app.validation.telling.report import Report, Spot
 from app.validation.walk import Walk
 
 Function = Callable[..., bool]

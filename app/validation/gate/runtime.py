@@ -11,7 +11,7 @@ from app.fhir.fhirpath import Node
 from app.fhir.fhirpath.nodes import system
 from app.fhir.fhirpath.operators import compare, key_of
 from app.fhir.fhirpath.patterns import safe_pattern
-from app.validation.report import Report, Scope
+from app.validation.telling.report import Report, Scope
 from app.validation.walk import Walk
 
 # How many values each memory holds before it is emptied, and how long a text may be to be remembered.

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from app.fhir.fhirpath.native import Translator, Untranslatable
+from app.validation.checks.primitives import INTEGERS, MAX_STRING
 from app.validation.gate.module import Module
-from app.validation.primitives import INTEGERS, MAX_STRING
 from app.validation.rules import BaseRules, Constraint, Slot, TypeRule
 
 # Types with at most so many JSON names are looked at name by name, wider ones property by property.

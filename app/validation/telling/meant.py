@@ -5,7 +5,7 @@ from typing import Any
 
 from app.terminology import Terminology
 from app.terminology.unit_names import unit_meant
-from app.validation.suggestions import nearest
+from app.validation.telling.suggestions import nearest
 
 _MOST = 4000
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from app.validation.parts import ElementDefinition
+from app.validation.snapshots.parts import ElementDefinition
 
 # Lists that a profile adds to; everything else it says takes the place of what its base says.
 _JOINED = ("alias", "condition", "example", "mapping", "code")

@@ -5,8 +5,8 @@ from typing import Any
 
 from app.fhir.fhirpath import FhirPathError, compile_expression
 from app.fhir.fhirpath.patterns import MAX_TRUSTED, safe_pattern
-from app.validation.broken import Flaw
-from app.validation.differentials import differential_of
+from app.validation.snapshots.broken import Flaw
+from app.validation.snapshots.differentials import differential_of
 
 _CALLS = ("matches", "matchesFull", "replaceMatches")
 

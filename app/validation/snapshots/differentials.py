@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from app.validation.parts import ElementDefinition, Part
-from app.validation.structures import STRUCTURE, Structures
+from app.validation.snapshots.parts import ElementDefinition, Part
+from app.validation.snapshots.structures import STRUCTURE, Structures
 
 Json = Mapping[str, Any]
 _KEPT = ("url", "version", "type", "kind", "derivation", "baseDefinition", "context", "contextInvariant")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from app.fhir.fhirpath import Frame, Node
 from app.fhir.outcomes import Issue, Severity
 from app.fhir.questions import Question
-from app.validation.explanations import fix_of
+from app.validation.telling.explanations import fix_of
 
 # More issues help nobody; the bounds keep hostile input cheap. Errors are counted apart: no number of warnings may
 # keep one from being told.

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from app.validation.broken import BrokenProfile, Flaw
-from app.validation.differentials import with_ids
-from app.validation.generation import MAX_PARTS, Generation
-from app.validation.parts import Part, defined, elements_of, tree_of
-from app.validation.slices import slicing_flaws
-from app.validation.structures import Structures
+from app.validation.snapshots.broken import BrokenProfile, Flaw
+from app.validation.snapshots.differentials import with_ids
+from app.validation.snapshots.generation import MAX_PARTS, Generation
+from app.validation.snapshots.parts import Part, defined, elements_of, tree_of
+from app.validation.snapshots.slices import slicing_flaws
+from app.validation.snapshots.structures import Structures
 
 Json = Mapping[str, Any]
 

@@ -7,16 +7,16 @@ from typing import Any
 
 from app.fhir.outcomes import Issue
 from app.profiles import json_files, r4
-from app.validation.broken import BrokenProfile, Flaw
-from app.validation.differentials import prepared
-from app.validation.notes import notes_on
 from app.validation.overlays import Profiles
-from app.validation.patterns import pattern_flaws
+from app.validation.packages.notes import notes_on
+from app.validation.packages.shapes import DEFINITION_TYPES, misshapen
 from app.validation.rules import BaseRules
-from app.validation.shapes import DEFINITION_TYPES, misshapen
-from app.validation.snapshot import Snapshots, with_snapshot
-from app.validation.soundness import flaws_of
-from app.validation.structures import Structures
+from app.validation.snapshots.broken import BrokenProfile, Flaw
+from app.validation.snapshots.differentials import prepared
+from app.validation.snapshots.patterns import pattern_flaws
+from app.validation.snapshots.snapshot import Snapshots, with_snapshot
+from app.validation.snapshots.soundness import flaws_of
+from app.validation.snapshots.structures import Structures
 from app.validation.validator import Validator
 
 Json = Mapping[str, Any]

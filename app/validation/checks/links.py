@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from app.validation.entries import Entries, Entry
-from app.validation.report import Report, Spot
+from app.validation.checks.entries import Entries, Entry
+from app.validation.telling.report import Report, Spot
 
 _CONDITIONAL = re.compile(r"[A-Z][A-Za-z]{1,63}\?\S+")
 _URN = ("urn:uuid:", "urn:oid:")

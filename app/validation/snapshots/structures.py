@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from app.validation.parts import Part, defined, elements_of, tree_of
+from app.validation.snapshots.parts import Part, defined, elements_of, tree_of
 
 STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 _ELEMENT_CONSTRAINT = {

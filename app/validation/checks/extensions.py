@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 from app.fhir.fhirpath import Expression, FhirPathError, Frame, Node
-from app.validation import breaches
 from app.validation.overlays import Profile, Profiles
-from app.validation.report import Report, Scope, Spot
 from app.validation.rules import BaseRules
 from app.validation.slicing import Item, Slicer
+from app.validation.telling import breaches
+from app.validation.telling.report import Report, Scope, Spot
 from app.validation.walk import Walk
 
 HL7 = "http://hl7.org/fhir/StructureDefinition/"

@@ -2,9 +2,9 @@
 
 from typing import Protocol
 
-from app.validation.merging import type_code
-from app.validation.parts import Part
-from app.validation.structures import Structures
+from app.validation.snapshots.merging import type_code
+from app.validation.snapshots.parts import Part
+from app.validation.snapshots.structures import Structures
 
 _EVERYWHERE = ("id", "extension", "modifierExtension")
 

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from app.validation.contained import contained_in
-from app.validation.entries import Entries
-from app.validation.references import target_type
-from app.validation.report import Scope
+from app.validation.checks.contained import contained_in
+from app.validation.checks.entries import Entries
+from app.validation.checks.references import target_type
 from app.validation.slicing import Item, Slicer
+from app.validation.telling.report import Scope
 
 
 def held(reference: str, scope: Scope) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.validation.report import Report
+from app.validation.telling.report import Report
 
 
 def contained_in(resource: dict[str, Any]) -> list[dict[str, Any]]:

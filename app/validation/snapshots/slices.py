@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from app.validation.broken import BrokenProfile
-from app.validation.contents import Sources, content_of
-from app.validation.parts import Part
+from app.validation.snapshots.broken import BrokenProfile
+from app.validation.snapshots.contents import Sources, content_of
+from app.validation.snapshots.parts import Part
 
 _KINDS = ("value", "pattern", "exists", "type", "profile")
 _NAME = re.compile("[a-z][A-Za-z0-9]*", re.ASCII)

@@ -6,11 +6,11 @@ from functools import partial
 from typing import Any
 
 from app.fhir.outcomes import Severity
-from app.validation.codes import told_codes
-from app.validation.examples import written
+from app.validation.checks.codes import told_codes
 from app.validation.overlays import Overlay, Profile
-from app.validation.report import Report, Spot, Suggestion
-from app.validation.suggestions import nearest
+from app.validation.telling.examples import written
+from app.validation.telling.report import Report, Spot, Suggestion
+from app.validation.telling.suggestions import nearest
 
 _MOST_NAMES = 12
 _LAST_STEP = re.compile(r"(\w+)(?:\.ofType\((\w+)\))?(?:\[\d+\])?$")

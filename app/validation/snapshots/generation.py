@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from app.validation.broken import MAX_FLAWS, BrokenProfile, Flaw
-from app.validation.contents import Sources, content_of
-from app.validation.differentials import differential_of
-from app.validation.merging import merged, type_code, widenings
-from app.validation.parts import ElementDefinition, Part, steps_of
-from app.validation.slices import slicing_flaws
+from app.validation.snapshots.broken import MAX_FLAWS, BrokenProfile, Flaw
+from app.validation.snapshots.contents import Sources, content_of
+from app.validation.snapshots.differentials import differential_of
+from app.validation.snapshots.merging import merged, type_code, widenings
+from app.validation.snapshots.parts import ElementDefinition, Part, steps_of
+from app.validation.snapshots.slices import slicing_flaws
 
 Json = Mapping[str, Any]
 

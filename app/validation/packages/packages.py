@@ -8,10 +8,10 @@ from typing import Any
 
 from app.fhir.json import parse_object
 from app.fhir.outcomes import Refused
-from app.validation.archives import Unreadable, json_files_of
-from app.validation.definitions import FHIR_VERSION, fixed_urls, flaws, unused, version_flaw
-from app.validation.notes import notes_on
-from app.validation.shapes import misshapen
+from app.validation.packages.archives import Unreadable, json_files_of
+from app.validation.packages.definitions import FHIR_VERSION, fixed_urls, flaws, unused, version_flaw
+from app.validation.packages.notes import notes_on
+from app.validation.packages.shapes import misshapen
 
 Json = Mapping[str, Any]
 _ARCHIVES = (".tgz", ".tar.gz")

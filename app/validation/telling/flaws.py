@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from app.fhir.scan import is_plain_name
-from app.validation import suggestions
-from app.validation.primitives import doubt
-from app.validation.report import Report, Spot, Suggestion
+from app.validation.checks.primitives import doubt
 from app.validation.rules import Element, TypeRule
+from app.validation.telling import suggestions
+from app.validation.telling.report import Report, Spot, Suggestion
 
 LEAVE_OUT = "Leave the element out if there is no value."
 _KINDS: dict[type, str] = {dict: "an object", list: "an array", str: "a string", bool: "true or false"}

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from app.validation.broken import BrokenProfile, Flaw
 from app.validation.overlays import Profiles
-from app.validation.snapshot import Snapshots
-from app.validation.structures import Structures
+from app.validation.snapshots.broken import BrokenProfile, Flaw
+from app.validation.snapshots.snapshot import Snapshots
+from app.validation.snapshots.structures import Structures
 
 Json = Mapping[str, Any]
 

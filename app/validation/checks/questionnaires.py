@@ -10,10 +10,10 @@ from typing import Any
 
 from app.fhir.outcomes import Severity
 from app.terminology import Terminology
-from app.validation.answers import answer_flaw, is_enabled, value_of
-from app.validation.contained import contained_in
-from app.validation.entries import Entries
-from app.validation.report import Report
+from app.validation.checks.answers import answer_flaw, is_enabled, value_of
+from app.validation.checks.contained import contained_in
+from app.validation.checks.entries import Entries
+from app.validation.telling.report import Report
 
 Json = dict[str, Any]
 # A canonical URL, perhaps with |version -> the Questionnaire, None if it is not held.

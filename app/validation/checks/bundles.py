@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from app.profiles import r4
-from app.validation.report import Report
+from app.validation.telling.report import Report
 
 # Bundles whose entries are found by their fullUrl; in the others it may be missing.
 _NEEDS_URL = frozenset({"document", "message", "searchset", "collection", "history"})

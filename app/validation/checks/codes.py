@@ -8,9 +8,9 @@ from app.fhir.outcomes import Severity
 from app.fhir.questions import Question
 from app.terminology import Answer, Terminology
 from app.terminology.ucum import UCUM
-from app.validation import meant
-from app.validation.report import Report, Spot
 from app.validation.rules import Binding
+from app.validation.telling import meant
+from app.validation.telling.report import Report, Spot
 
 # A unit that is none is an error only where a profile or a required binding asks for units of UCUM: R4 leaves the
 # binding of Quantity.code open, and its own examples write "ea" and "drop".

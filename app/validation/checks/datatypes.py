@@ -5,15 +5,15 @@ import hashlib
 from typing import Any
 
 from app.terminology import Terminology
-from app.validation import suggestions
-from app.validation.codes import check_coding
-from app.validation.contained import contained_in
-from app.validation.entries import Entries
-from app.validation.links import check_link, is_conditional, linked_type
-from app.validation.primitives import id_flaw
-from app.validation.references import is_well_formed, target_type
-from app.validation.report import Report, Scope, Spot
+from app.validation.checks.codes import check_coding
+from app.validation.checks.contained import contained_in
+from app.validation.checks.entries import Entries
+from app.validation.checks.links import check_link, is_conditional, linked_type
+from app.validation.checks.primitives import id_flaw
+from app.validation.checks.references import is_well_formed, target_type
 from app.validation.rules import BaseRules, TypeUse
+from app.validation.telling import suggestions
+from app.validation.telling.report import Report, Scope, Spot
 
 STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 

@@ -1,0 +1,1 @@
+"""Differentials made into snapshots, and what makes a profile unusable."""

@@ -1,0 +1,1 @@
+"""What a problem is told with: the report, the sentences, the suggested fixes."""
