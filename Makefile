@@ -4,16 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORPUS ?= ../shared/validation
 
-.PHONY: help run test check demo agreement oracle roundtrip lock
+.PHONY: help run test check demo agreement oracle roundtrip bench-validation lock
 
 help:
 	@echo "make run        install and serve on http://127.0.0.1:8000 (HOST, PORT, DERMATOME_* override)"
 	@echo "make demo       the whole job in a minute: post the worked cases, watch them arrive on a second server"
 	@echo "make test       every test, on SQLite and on PostgreSQL"
 	@echo "make check      ruff and mypy --strict"
-	@echo "make agreement  CORPUS=folder: our verdicts beside the official validator's"
+	@echo "make agreement  CORPUS=folder: our verdicts beside the official validator's; fails below what is promised"
 	@echo "make oracle     the official validator on our definitions, examples and mutants; records its verdicts (needs a JDK and Maven)"
 	@echo "make roundtrip  CORPUS=folder: store the valid official examples and compare what comes back, digit for digit"
+	@echo "make bench-validation  how long validation and its start take, beside orjson.loads and fhir.resources"
 	@echo "make lock       write the lock files anew from pyproject.toml (needs uv)"
 
 run: $(VENV)/installed

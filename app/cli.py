@@ -14,7 +14,7 @@ from app import validate_files
 from app.main import clock, create_app, open_database
 from app.mapping.questionnaire import questionnaires
 from app.pain.content import load_content
-from app.settings import PREFIX, Settings, WrongSettings, bare_address, load_settings
+from app.settings import Settings, WrongSettings, bare_address, load_settings
 from app.validate_files import Format
 from app.validation import load_validator
 from app.validation.packages.packages import WrongPackages, definitions_of, load_packages, said
@@ -87,7 +87,7 @@ def validate(
     terminology_server: Annotated[
         str,
         typer.Option(
-            envvar=f"{PREFIX}TERMINOLOGY_SERVER",
+            envvar="DERMATOME_TERMINOLOGY_SERVER",
             help="FHIR R4 terminology server to ask about codes that are not held here.",
         ),
     ] = "",

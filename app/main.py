@@ -108,7 +108,7 @@ def load_definitions(settings: Settings) -> Definitions:
 
     def make(definitions: Iterable[Mapping[str, Any]]) -> Validator:
         every = [*definitions, *own]
-        return load_validator(every, unknown_profiles=settings.unknown_profiles, cache=settings.cache)
+        return load_validator(every, unknown_profiles=settings.unknown_profiles, cache=settings.cache).prepare()
 
     return Definitions(definitions_of(packages), make)
 

@@ -3,11 +3,13 @@
 Ends with 0 if everything is valid, 1 if something has an error, 2 if something could not be read or was asked wrongly.
 """
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from urllib.parse import quote
 
 from app.fhir import json as lossless
 from app.fhir.outcomes import Issue, Refused, operation_outcome
@@ -81,30 +83,47 @@ def _files(names: Sequence[str]) -> Iterator[str]:
 
 
 def _findings(validator: Checker, file: str, profiles: Sequence[str]) -> Iterator[Finding]:
-    for line, part in _parts(file, _text(file)):
-        yield Finding(file, line, _issues(validator, part, line, profiles))
+    # A name that is no UTF-8 could not be written into JSON.
+    told = os.fsencode(file).decode("utf-8", "replace")
+    for line, part in _parts(file):
+        yield Finding(told, line, _issues(validator, part, line, profiles))
 
 
-def _text(file: str) -> bytes:
-    """The text of a file, or of standard input. Raises Unread where there is none."""
-    if Path(file).is_dir():
+def _parts(file: str) -> Iterator[tuple[int, bytes]]:
+    """The resources of a file with the lines they start at. Raises Unread where there is none."""
+    path, is_empty = Path(file), True
+    if path.is_dir():
         raise Unread(f"nothing to validate, no {', '.join(_SUFFIXES)} file in this folder")
+    if _never_ends(path):
+        raise Unread("cannot be read: it is a device or a pipe")
     try:
-        text = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        for line, part in _lines(path) if path.suffix.lower() in _LINES else _text(file):
+            if part.strip():
+                is_empty = False
+                yield line, part.removeprefix(_BYTE_ORDER_MARK) if line == 1 else part
     except OSError as error:
         raise Unread(f"cannot be read: {error.strerror}") from None
-    if not text.strip():
+    if is_empty:
         raise Unread("nothing to validate, it is empty")
-    return text.removeprefix(_BYTE_ORDER_MARK)
 
 
-def _parts(file: str, text: bytes) -> Iterator[tuple[int, bytes]]:
-    """The resources of a text with the lines they start at: one, or one a line (NDJSON)."""
-    lines = text.split(b"\n")
-    if Path(file).suffix.lower() in _LINES or _is_line_by_line(lines):
-        yield from ((number, line) for number, line in enumerate(lines, 1) if line.strip())
-    else:
-        yield 1, text
+def _never_ends(path: Path) -> bool:
+    """Whether reading may have no end. The pipes that shells name in /dev/fd have one."""
+    is_special = path.exists() and not path.is_file()
+    return is_special and not str(path).startswith(("/dev/fd/", "/dev/stdin", "/proc/"))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """One line after the other: such a file may be larger than memory."""
+    with path.open("rb") as lines:
+        yield from enumerate(lines, 1)
+
+
+def _text(file: str) -> Iterator[tuple[int, bytes]]:
+    """The whole text of a file, or of standard input, or its lines if each is a resource (NDJSON)."""
+    text = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    lines = text.removeprefix(_BYTE_ORDER_MARK).split(b"\n")
+    yield from enumerate(lines, 1) if _is_line_by_line(lines) else ((1, text),)
 
 
 def _is_line_by_line(lines: Sequence[bytes]) -> bool:
@@ -177,7 +196,7 @@ def _sarif(finding: Finding) -> list[dict[str, object]]:
             "locations": [
                 {
                     "physicalLocation": {
-                        "artifactLocation": {"uri": finding.file},
+                        "artifactLocation": {"uri": quote(finding.file)},
                         "region": {"startLine": issue.line, "startColumn": issue.column},
                     },
                     "logicalLocations": [{"fullyQualifiedName": issue.expression}] if issue.expression else [],

@@ -16,15 +16,24 @@ def example(name: str) -> Json:
 
 
 def observation() -> Json:
-    """A DN4 score with ten components, of the profile screening-score."""
-    made = example("Observation-dn4-score")
-    part = made["component"][0]
-    for place in range(10 - len(made["component"])):
-        more = copy.deepcopy(part)
-        more["code"] = {"coding": [{"system": "http://example.org/parts", "code": f"part-{place}", "display": "Part"}]}
-        more["valueQuantity"]["value"] = place
-        made["component"].append(more)
+    """A pain intensity with ten components, 2.5 kB, of the profile pain-intensity."""
+    made = example("Observation-nrs-current")
+    made["component"] += [_part(place, {"valueInteger": place}) for place in range(10 - len(made["component"]))]
     return made
+
+
+def rich_observation() -> Json:
+    """A DN4 score with ten components with units, its items and its site, of the profile screening-score."""
+    made = example("Observation-dn4-score")
+    unit = {"unit": "{score}", "system": "http://unitsofmeasure.org", "code": "{score}"}
+    parts = [_part(place, {"valueQuantity": {"value": place, **unit}}) for place in range(10)]
+    made["component"] += parts[len(made["component"]) :]
+    return made
+
+
+def _part(place: int, value: Json) -> Json:
+    coding = {"system": "http://example.org/parts", "code": f"part-{place}", "display": "Part"}
+    return {"code": {"coding": [coding]}, **value}
 
 
 def grade() -> Json:
@@ -42,7 +51,14 @@ def rich_condition() -> Json:
 
 
 def care_plan() -> Json:
-    """A plan with eight activities, of the profile pain-care-plan."""
+    """A plan with eight activities and without extensions, of the profile pain-care-plan."""
+    made = rich_care_plan()
+    del made["extension"]
+    return made
+
+
+def rich_care_plan() -> Json:
+    """A plan with eight activities, review date, context and override."""
     made = example("CarePlan-duloxetine-and-physical-therapy")
     activities = made["activity"]
     made["activity"] = [copy.deepcopy(activities[place % len(activities)]) for place in range(8)]
@@ -54,6 +70,8 @@ def resources() -> dict[str, Json]:
         "Observation": observation(),
         "Condition": condition(),
         "CarePlan": care_plan(),
+        "Observation, more of all": rich_observation(),
         "Condition with extensions": rich_condition(),
+        "CarePlan with extensions": rich_care_plan(),
         "NeuPSIG grade": grade(),
     }

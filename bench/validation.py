@@ -31,7 +31,7 @@ import sys, time
 from pathlib import Path
 import app.validation
 start = time.process_time()
-app.validation.load_validator(cache=Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+app.validation.load_validator(cache=Path(sys.argv[1]) if len(sys.argv) > 1 else None).prepare()
 print(time.process_time() - start)
 """
 _NAMES = ("orjson.loads", "gate", "diagnosing pass", "fhir.resources")
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     rounds: int = parser.parse_args().rounds
     print(f"{platform.platform()}, CPython {platform.python_version()}, orjson {orjson.__version__}, {rounds} rounds")
-    validator = load_validator()
+    validator = load_validator().prepare()
     print(f"{'CPU us per resource':34} {'bytes':>6} " + " ".join(f"{name:>22}" for name in _NAMES))
     for name, resource in resources().items():
         for told, tree in ((f"{name}, base R4", _without_profile(resource)), (f"{name}, our profile", resource)):

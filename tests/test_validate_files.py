@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -212,3 +214,50 @@ def test_sarif_names_rule_file_and_line(validator: Validator, capsys: pytest.Cap
     assert log["version"] == "2.1.0"
     assert [each["ruleId"] for each in results] == ["dmt-unknown-element"] * 2
     assert [each["locations"][0]["physicalLocation"]["region"]["startLine"] for each in results] == [10, 3]
+
+
+@pytest.mark.parametrize("form", list(Format))
+def test_a_file_name_that_is_no_utf8_is_told_in_every_format(
+    validator: Validator, capsys: pytest.CaptureFixture[str], tmp_path: Path, form: Format
+) -> None:
+    (tmp_path / os.fsdecode(b"odd\xff name.json")).write_text(json.dumps(BAD), "utf-8")
+
+    code, lines, _ = told(validator, capsys, [tmp_path], form)
+
+    assert code == INVALID
+    assert "odd" in "".join(lines)
+
+
+def test_sarif_names_files_by_uri(validator: Validator, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "größe 1.json").write_text(json.dumps(BAD), "utf-8")
+
+    _, lines, _ = told(validator, capsys, [tmp_path], Format.SARIF)
+
+    (found,) = json.loads("".join(lines))["runs"][0]["results"]
+    uri = found["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert uri.endswith("/gr%C3%B6%C3%9Fe%201.json")
+
+
+def test_what_never_ends_is_not_read(validator: Validator, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "zero.json").symlink_to("/dev/zero")
+
+    code, _, errors = told(validator, capsys, [tmp_path])
+
+    assert code == UNREAD
+    assert errors.count("it is a device or a pipe") == 2
+
+
+def test_lines_are_read_one_after_the_other(
+    validator: Validator, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    line = json.dumps({**GOOD, "code": {"text": "x" * 100_000}}) + "\n"
+    (tmp_path / "many.ndjson").write_text(line * 200, "utf-8")
+    told(validator, capsys, [tmp_path])
+    tracemalloc.start()
+
+    code, _, _ = told(validator, capsys, [tmp_path])
+
+    assert code == VALID
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()

@@ -207,11 +207,12 @@ def _cutoff(rule: ScoreRule, this: str) -> Told:
 def _bands(key: str, this: str, rule: ScoreRule) -> list[Told]:
     if not rule.bands:
         return []
-    named = f"component.where({has('code', PART, ['band'])}).value"
+    named = f"component.where({has('code', PART, ['band'])}).value.coding.where(system = '{BAND}')"
     unit = unit_code(rule.unit)
     ranges = [(band.coding.code, quantity(band.low, band.high, unit, whole=False)) for band in rule.bands]
-    each = every(f"{has(named, BAND, [code])} implies {inside}" for code, inside in ranges)
-    return [Told(f"{key}-band", "The band named is the one the value lies in.", f"{this} implies {each}")]
+    # The components are gone through once, not once for each band.
+    each = every(f"code = '{code}' implies %resource.{inside}" for code, inside in ranges)
+    return [Told(f"{key}-band", "The band named is the one the value lies in.", f"{this} implies {named}.all({each})")]
 
 
 def _units() -> list[Told]:

@@ -19,6 +19,7 @@ from app.fhir.scan import flaw_at, is_plain_name, place
 # R4 2.24.0.1: decimals have at most 18 significant digits. HL7's own example has trailing zeros beyond that.
 MAX_DIGITS = 18
 MAX_LENGTH = 40
+MAX_EXPONENT = 300
 MAX_DEPTH = 100
 # In longer texts the place of a flaw is not looked for: that takes another reading.
 _MOST_LOCATED = 1_000_000
@@ -140,7 +141,8 @@ def _decimal(text: str) -> Decimal:
         value = Decimal(_within_limits(text))
     except InvalidOperation:
         raise _Flaw("A number is beyond what a double can hold.", "dmt-json-number") from None
-    if value and not Decimal("1e-300") < abs(value) < Decimal("1e300"):
+    # Of a zero too: written out it would have as many digits. No arithmetic here, since that could overflow.
+    if abs(value.adjusted()) >= MAX_EXPONENT:
         raise _Flaw("A number is beyond what a double can hold.", "dmt-json-number")
     return value
 

@@ -12,12 +12,13 @@ from functools import partial
 from typing import Any, Protocol
 
 from app.fhir import json as lossless
+from app.fhir.canonicals import claimed_profiles
 from app.fhir.instants import instant
 from app.fhir.outcomes import Issue, PreconditionFailed, Refused
 from app.intake.conditions import Conditions, locks, pairs
-from app.intake.definitions import LOCK, DefinitionsChanged, PostedDefinitions, claimed
+from app.intake.definitions import LOCK, DefinitionsChanged, PostedDefinitions
 from app.intake.links import checkable, linked
-from app.intake.writes import ANY_VERSION, Caller, Write, Written
+from app.intake.writes import ANY_VERSION, Caller, Write, Written, misaddressed
 from app.store import idempotency, repository
 from app.store.database import Connection, Database, Lock, Unavailable
 from app.store.idempotency import Answer
@@ -69,10 +70,12 @@ class Intake:
         self, writes: Sequence[Write], caller: Caller, answer: Callable[[list[Written]], Answer]
     ) -> Answer:
         """Like _accept. What others did to definitions in between may change the judgement, so it is made anew."""
-        for _ in range(_ATTEMPTS):
-            await self.definitions.look()
-            with suppress(DefinitionsChanged):
-                return await self._accept(writes, caller, answer, self.definitions.state)
+        # One after the other, so that only other processes can come in between.
+        async with self.definitions.turn:
+            for _ in range(_ATTEMPTS):
+                await self.definitions.look()
+                with suppress(DefinitionsChanged):
+                    return await self._accept(writes, caller, answer, self.definitions.state)
         raise Unavailable("definitions keep changing")
 
     async def _accept(
@@ -116,7 +119,7 @@ class Intake:
 
         is_thorough: warnings are asked for too; otherwise what the fast gate admits is not looked at again.
         """
-        if any(write.type not in DEFINITION_TYPES or claimed(write.tree) for write in writes):
+        if any(write.type not in DEFINITION_TYPES or claimed_profiles(write.tree) for write in writes):
             await self.definitions.refresh(write.tree for write in writes)
         found = _without_errors(await self._found(writes, is_thorough=is_thorough))
         about = await self.definitions.judge(writes)
@@ -124,7 +127,7 @@ class Intake:
 
     async def _found(self, writes: Sequence[Write], *, is_thorough: bool) -> list[list[Issue]]:
         # What takes long to check must not keep the others waiting.
-        is_large = sum(len(write.text) for write in writes) > LARGE
+        is_large = sum(len(write.text) for write in writes) > LARGE or self.definitions.has_profiles
         look = partial(self._all_issues, writes, is_thorough=is_thorough)
         return await asyncio.to_thread(look) if is_large else look()
 
@@ -136,7 +139,10 @@ class Intake:
         if write.tree is None:
             return []
         where = f"{write.path}.resource" if write.path else ""
-        issues = [*_identity(write), *look(checkable(write))]
+        issues = [
+            *misaddressed(write.tree, write.type, write.id if write.method == "PUT" else ""),
+            *look(checkable(write)),
+        ]
         return [issue.within(where) if where else issue for issue in issues]
 
     async def _write(self, connection: Connection, writes: Sequence[Write], caller: Caller) -> list[Written]:
@@ -197,21 +203,6 @@ def _without_errors(found: list[list[Issue]]) -> list[list[Issue]]:
     if errors := [issue for issues in found for issue in issues if issue.is_error]:
         raise Refused(errors)
     return found
-
-
-def _identity(write: Write) -> list[Issue]:
-    """Whether the resource is what the address says it is."""
-    issues = []
-    tree = write.tree or {}
-    found_type, found_id = tree.get("resourceType"), tree.get("id")
-    if found_type != write.type:
-        text = f"The address says {write.type}, the resource another resourceType."
-        rule, path = "dmt-address-type", f"{write.type}.resourceType"
-        issues.append(Issue("value", text, path, rule=rule, expected=write.type))
-    if write.method == "PUT" and found_id != write.id:
-        text = "The id of the resource must be the id in the address."
-        issues.append(Issue("value" if found_id else "required", text, f"{write.type}.id", rule="dmt-address-id"))
-    return issues
 
 
 def _require_match(write: Write, current: Stored | None) -> None:

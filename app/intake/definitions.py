@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from app.fhir import json as lossless
+from app.fhir.canonicals import claimed_profiles
 from app.fhir.outcomes import Issue
 from app.intake.writes import Write
 from app.store import definitions as store
@@ -42,7 +43,11 @@ class PostedDefinitions:
         self._looked_at = float("-inf")
         self._versions: dict[Key, int] = {}
         self._posted: dict[Key, Mapping[str, Any]] = {}
+        # Whether there may be profiles of strangers in force: their constraints may take long on any resource.
+        self.has_profiles = False
         self._one = asyncio.Lock()
+        # Held by whoever judges definitions and stores them.
+        self.turn = asyncio.Lock()
         # Profiles found to be unknown since the last look: asking again at once would tell nothing new.
         self._unknown: set[str] = set()
 
@@ -58,7 +63,7 @@ class PostedDefinitions:
         resources: what is to be checked; asked: profiles it is to be checked against. One that is not known may be
         new, so it is looked for at once. While the database is away, what was known before holds.
         """
-        named = {url for resource in resources for url in claimed(resource)} | set(asked)
+        named = {url for resource in resources for url in claimed_profiles(resource)} | set(asked)
         fresh = {url for url in named - self._unknown if not self._definitions.knows(url)}
         if fresh or time.monotonic() - self._looked_at >= self._seconds:
             with suppress(Unavailable):
@@ -85,6 +90,7 @@ class PostedDefinitions:
             fresh = await asyncio.to_thread(_parsed, found)
             # In the order of first creation: of two with one url the older counts.
             self._posted = {key: fresh.get(key) or self._posted[key] for key in versions}
+            self.has_profiles = any(type_ == "StructureDefinition" for type_, _ in versions)
             self._state, self._versions = state, versions
             await self._take()
 
@@ -183,13 +189,6 @@ class PostedDefinitions:
 
 def _parsed(found: Mapping[Key, Stored]) -> dict[Key, Mapping[str, Any]]:
     return {key: lossless.parse_object(one.content or b"{}") for key, one in found.items()}
-
-
-def claimed(resource: Mapping[str, Any] | None) -> list[str]:
-    """The profiles a resource claims."""
-    meta = (resource or {}).get("meta")
-    found = meta.get("profile") if isinstance(meta, dict) else None
-    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
 
 
 def _unused(type_: str, reason: str) -> Issue:

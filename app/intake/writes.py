@@ -67,3 +67,16 @@ def request_hash(*parts: bytes | str) -> str:
         digest.update(part.encode() if isinstance(part, str) else part)
         digest.update(b"\0")
     return digest.hexdigest()
+
+
+def misaddressed(resource: Mapping[str, Any], type_: str, id_: str) -> list[Issue]:
+    """Whether a resource is what the address says it is. type_, id_: "" where the address says nothing of them."""
+    issues = []
+    found = resource.get("id")
+    if type_ and resource.get("resourceType") != type_:
+        told = f"The address says {type_}, the resource another resourceType."
+        issues.append(Issue("value", told, f"{type_}.resourceType", rule="dmt-address-type", expected=type_))
+    if id_ and found != id_:
+        told = "The id of the resource must be the id in the address."
+        issues.append(Issue("value" if found else "required", told, f"{type_}.id", rule="dmt-address-id"))
+    return issues

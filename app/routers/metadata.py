@@ -14,9 +14,10 @@ from app.store.idempotency import Answer
 
 router = APIRouter()
 _INTERACTIONS = ("read", "vread", "update", "delete", "history-instance", "create", "search-type")
-_SNAPSHOT = "http://hl7.org/fhir/OperationDefinition/StructureDefinition-snapshot"
-_SNAPSHOTS_OF = "StructureDefinition"
-_VALIDATE = "http://hl7.org/fhir/OperationDefinition/Resource-validate"
+_OPERATIONS = "http://hl7.org/fhir/OperationDefinition/"
+# R4 defines $validate on types and resources; here it is also there without a type.
+_VALIDATE = {"name": "validate", "definition": _OPERATIONS + "Resource-validate"}
+_SNAPSHOT = {"name": "snapshot", "definition": _OPERATIONS + "StructureDefinition-snapshot"}
 
 
 @router.get("/fhir/metadata", tags=["FHIR"], summary="The CapabilityStatement")
@@ -43,7 +44,7 @@ def _capability_statement(request: Request) -> dict[str, Any]:
                 "mode": "server",
                 "resource": [_resource(request, name) for name in sorted(parts.validator.resource_types)],
                 "interaction": [{"code": "transaction"}, {"code": "batch"}],
-                "operation": [{"name": "validate", "definition": _VALIDATE}],
+                "operation": [_VALIDATE],
             }
         ],
     }
@@ -67,5 +68,5 @@ def _resource(request: Request, resource_type: str) -> dict[str, Any]:
             {"name": "_lastUpdated", "type": "date"},
             *({"name": p.name, "type": p.kind} for p in served.values()),
         ],
-        **({"operation": [{"name": "snapshot", "definition": _SNAPSHOT}]} if resource_type == _SNAPSHOTS_OF else {}),
+        "operation": [_VALIDATE, *([_SNAPSHOT] if resource_type == "StructureDefinition" else [])],
     }

@@ -18,7 +18,7 @@ from app.fhir.outcomes import Issue, Refused, operation_outcome
 from app.fhir.places import Posted
 from app.fhir.scan import Steps
 from app.intake.accept import LARGE
-from app.intake.writes import ANY_VERSION, Write
+from app.intake.writes import ANY_VERSION, Write, misaddressed
 from app.routers import documented, errors, exchange
 from app.routers.exchange import Body, service
 from app.store import repository
@@ -30,10 +30,11 @@ router = APIRouter(prefix="/fhir", tags=["FHIR"])
 _MODES = ("create", "update", "delete", "profile")
 _OF_A_RESOURCE = ("update", "delete", "profile")
 _PARAMETERS = "Parameters.parameter"
-_DOCUMENTED = documented.body("patient") | documented.parameters(
+_QUERY = documented.parameters(
     profile="Canonical URL of a profile to check besides those the resource claims.",
     mode="create; or, of one resource, update, delete or profile (the stored resource, against a profile).",
 )
+_DOCUMENTED = documented.body("patient") | _QUERY
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,11 @@ async def validate_type(request: Request, resource_type: str) -> Response:
     return await _validate(request, resource_type)
 
 
+@router.get(
+    "/{resource_type}/{resource_id}/$validate",
+    summary="Validate the stored resource, or its deletion",
+    openapi_extra=_QUERY,
+)
 @router.post(
     "/{resource_type}/{resource_id}/$validate",
     summary="Validate an update or deletion of a resource, or the stored resource",
@@ -74,7 +80,8 @@ async def _validate(request: Request, resource_type: str = "", resource_id: str 
     _require_sense(asked, resource_id)
     issues = await _of_the_stored(request, asked, resource_type, resource_id)
     if asked.resource is not None and asked.mode != "delete":
-        found = [*_identity(asked, resource_type, resource_id), *await _content(request, asked.resource, asked)]
+        told = misaddressed(asked.resource, resource_type, resource_id if asked.mode == "update" else "")
+        found = [*told, *await _content(request, asked.resource, asked)]
         if not any(issue.is_error for issue in found):
             found += await _as_definition(request, asked, resource_id)
         issues += await errors.placed(request, found, asked.below)
@@ -177,21 +184,6 @@ def _absent(issue: Issue, *, creates: bool) -> Issue:
     return replace(issue, diagnostics="The resource is not here.", rule="dmt-exists")
 
 
-def _identity(asked: Asked, resource_type: str, resource_id: str) -> list[Issue]:
-    """Whether the resource is what the address says it is."""
-    resource = asked.resource or {}
-    issues = []
-    if resource_type and resource.get("resourceType") != resource_type:
-        path = f"{resource_type}.resourceType"
-        told = f"The resource is no {resource_type}."
-        issues.append(Issue("value", told, path, rule="dmt-address-type", expected=resource_type))
-    if asked.mode == "update" and resource.get("id") != resource_id:
-        told = "The id of the resource must be the id in the address."
-        code = "value" if resource.get("id") else "required"
-        issues.append(Issue(code, told, f"{resource_type}.id", rule="dmt-address-id"))
-    return issues
-
-
 async def _content(request: Request, resource: dict[str, Any], asked: Asked) -> list[Issue]:
     """Every problem of the content, by the definitions of now. Raises Refused if a profile that was asked for is not
     known here."""
@@ -206,7 +198,7 @@ async def _checked(request: Request, resource: dict[str, Any], profiles: Sequenc
     check = partial(service(request).validator.check, resource, profiles=profiles)
     posted: Posted | None = getattr(request.state, "posted", None)
     # A stored resource has no posted text: how large it is, is not known.
-    is_small = posted is not None and posted.size <= LARGE
+    is_small = posted is not None and posted.size <= LARGE and not service(request).intake.definitions.has_profiles
     return check() if is_small else await asyncio.to_thread(check)
 
 

@@ -2,10 +2,11 @@
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from app.profiles import json_files, r4
+from app.profiles import json_files, r4, toml_files
 from app.terminology.expansion import Answer, CodeSystem, ValueSet, expand, read_code_system, read_designations
 from app.terminology.grammars import GRAMMARS
 
@@ -42,7 +43,8 @@ class Terminology:
             system = str(resource.get("supplements", "")).partition("|")[0] if is_supplement else url
             self._designations.setdefault(system, {}).update(read_designations(resource))
             if not is_supplement:
-                self._systems[url] = read_code_system(resource)
+                made = read_code_system(resource)
+                self._systems[url] = replace(made, is_complete=False) if url in _fragments() else made
         elif resource["resourceType"] == "ValueSet":
             self._composes[url] = resource.get("compose") or _listed(resource.get("expansion", {}))
             self._versions[url] = str(resource.get("version", ""))
@@ -158,14 +160,15 @@ def _listed(expansion: Mapping[str, Any]) -> dict[str, Any]:
     return {"include": [{"system": system, "concept": codes} for system, codes in systems.items()]}
 
 
+@cache
+def _fragments() -> frozenset[str]:
+    """The terminologies of which nobody has given us the whole, whatever a resource says of itself."""
+    file = toml_files("vocabulary")["systems"]
+    return frozenset(file["system"][name] for name in file["fragments"])
+
+
 def load_terminology(resources: Iterable[Mapping[str, Any]] = ()) -> Terminology:
     """Base R4, our own content, and further CodeSystem and ValueSet resources."""
     own = [each for each in json_files("terminology").values() if each["resourceType"] in ("CodeSystem", "ValueSet")]
     base = r4()
     return Terminology(base["code_systems"], base["value_sets"], [*own, *resources])
-
-
-@cache
-def base_terminology() -> Terminology:
-    """Base R4 and our own content."""
-    return load_terminology()

@@ -4,22 +4,21 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from app.fhir.canonicals import STRUCTURE, claimed_profiles
 from app.fhir.fhirpath import FhirPathError, Node
-from app.fhir.fhirpath.nodes import system
-from app.fhir.fhirpath.operators import compare
 from app.validation.checks.codes import check_binding
 from app.validation.checks.extensions import ExtensionCheck, inner_names
 from app.validation.checks.implied import as_implied, implied_profile, related_profile
 from app.validation.checks.targets import held, reference_of, resolved, scope_of_target
-from app.validation.overlays import Overlay, Profile, Profiles, Slicing
+from app.validation.checks.values import check_value
+from app.validation.overlays import Overlay, Profile, Slicing
+from app.validation.profiles import Profiles
 from app.validation.rules import BaseRules
-from app.validation.slicing import Item, Slicer, has_pattern, same
+from app.validation.slicing import Item, Slicer, is_default
 from app.validation.telling import breaches
 from app.validation.telling.examples import example
 from app.validation.telling.report import Report, Scope, Spot
 from app.validation.walk import Walk
-
-DEFAULT = "@default"
 
 
 class Conformance:
@@ -33,7 +32,7 @@ class Conformance:
         self, walk: Walk, resource: dict[str, Any], scope: Scope, path: str, asked: tuple[str, ...] = ()
     ) -> None:
         """Check the profiles a resource claims in meta.profile, and those asked for."""
-        claimed = _claimed(resource)
+        claimed = claimed_profiles(resource)
         for place, url in enumerate([*claimed, *(each for each in asked if each not in claimed)]):
             profile = self.profiles.claimed(url)
             where = f"{path}.meta.profile[{place}]" if place < len(claimed) else path
@@ -51,9 +50,12 @@ class Conformance:
 
     def _whole(self, walk: Walk, profile: Profile, resource: dict[str, Any], path: str, scope: Scope) -> None:
         spot = Spot(path, resource["resourceType"], resource["resourceType"])
-        # Constraints of profiles may ask this with conformsTo(); those of base R4 do not.
-        scope.frame.conforms_to = lambda node, url: self._node_conforms(walk, node, url, scope)
+        self.let_conform(walk, scope)
         self._profile(walk, profile, Item(resource, None, spot, self.rules.type_rule(profile.type)), scope)
+
+    def let_conform(self, walk: Walk, scope: Scope) -> None:
+        """Let constraints ask conformsTo(): those of profiles do, those of base R4 do not."""
+        scope.frame.conforms_to = lambda node, url: self._node_conforms(walk, node, url, scope)
 
     def _node_conforms(self, walk: Walk, node: Any, url: str, scope: Scope) -> bool:
         if self.profiles.get(url) is None:
@@ -74,7 +76,7 @@ class Conformance:
 
     def is_base(self, url: str, type_: str) -> bool:
         """Whether a URL names the base definition of a resource type or of one it is derived from."""
-        name = url.partition("|")[0].removeprefix("http://hl7.org/fhir/StructureDefinition/")
+        name = url.partition("|")[0].removeprefix(STRUCTURE)
         return name in self.rules.ancestors(type_)
 
     def check_type(self, walk: Walk, url: str, value: Any, extra: Any, spot: Spot, scope: Scope) -> None:
@@ -94,30 +96,30 @@ class Conformance:
     def _profile(self, walk: Walk, profile: Profile, item: Item, scope: Scope) -> None:
         before = walk.report.profile
         walk.report.profile = profile.url
-        self._item(walk, item, profile.root, scope)
+        self.check_item(walk, item, profile.root, scope)
         walk.report.profile = before
 
     def check_element(self, walk: Walk, parent: Item, name: str, overlay: Overlay, scope: Scope) -> None:
         """Check all repetitions of one element."""
         items = self.slicer.children(parent, name)
         report = walk.report
-        # Where the slices ask for at least as many, they say more precisely what is missing.
-        by_slices = sum(each.least or 0 for each in overlay.slices.values())
+        if overlay.most is not None and 0 <= overlay.most < len(items):
+            breaches.too_many(report, overlay, overlay.most, len(items), items[0].spot, parent.spot)
+        for item in items:
+            self.check_item(walk, item, overlay, scope)
+        is_told = bool(overlay.slices) and self._slices(walk, parent, items, name, overlay, scope)
+        # Where the slices ask for at least as many, what they have told says more precisely what is missing.
+        by_slices = _asked_by_slices(overlay) if is_told else 0
         if overlay.least and len(items) < overlay.least and by_slices < overlay.least:
             path = f"{parent.spot.path}.{name.removesuffix('[x]')}"
             fix = partial(example, self.rules, parent.rule, overlay)
             breaches.too_few(report, overlay, overlay.least, len(items), path, fix)
-        if overlay.most is not None and 0 <= overlay.most < len(items):
-            breaches.too_many(report, overlay, overlay.most, len(items), items[0].spot, parent.spot)
-        for item in items:
-            self._item(walk, item, overlay, scope)
-        if overlay.slices:
-            self._slices(walk, parent, items, name, overlay, scope)
 
-    def _slices(self, walk: Walk, parent: Item, items: list[Item], name: str, overlay: Overlay, scope: Scope) -> None:
+    def _slices(self, walk: Walk, parent: Item, items: list[Item], name: str, overlay: Overlay, scope: Scope) -> bool:
+        """Check the slices of an element; whether one has told that something is missing."""
         slicing = self.slicer.slicing_of(overlay, name)
         if slicing is None:
-            return
+            return False
         members: dict[str, list[Item]] = {key: [] for key in overlay.slices}
         order = list(overlay.slices)
         last, is_after = -1, False
@@ -125,7 +127,7 @@ class Conformance:
             found = self._slices_of(item, overlay, slicing, walk, scope)
             for key in found:
                 members[key].append(item)
-                self._item(walk, item, overlay.slices[key], scope)
+                self.check_item(walk, item, overlay.slices[key], scope)
             if not found and slicing.rules == "closed":
                 breaches.slice_closed(walk.report, overlay, order, item.spot)
             is_late = bool(found) and is_after and slicing.rules == "openAtEnd"
@@ -137,24 +139,17 @@ class Conformance:
             self._count(walk, parent, slice_, len(members[key]))
             if slice_.slices:
                 self._slices(walk, parent, members[key], name, slice_, scope)
+        return any(len(members[key]) < (slice_.least or 0) for key, slice_ in overlay.slices.items())
 
     def _slices_of(self, item: Item, overlay: Overlay, slicing: Slicing, walk: Walk, scope: Scope) -> list[str]:
         """The slices an item belongs to. @default holds what belongs to no other (R4 section 5.1.0.14)."""
-        found = [
-            key
-            for key, slice_ in overlay.slices.items()
-            if key.rpartition("/")[2] != DEFAULT and self._belongs(item, slice_, slicing, walk, scope)
-        ]
-        return found or [key for key in overlay.slices if key.rpartition("/")[2] == DEFAULT]
+        ends = self.slicer.ends(item, lambda each: resolved(self.slicer, each, scope))
 
-    def _belongs(self, item: Item, slice_: Overlay, slicing: Slicing, walk: Walk, scope: Scope) -> bool:
-        return self.slicer.belongs(
-            item,
-            slice_,
-            slicing,
-            lambda each: resolved(self.slicer, each, scope),
-            lambda each, url: self._item_conforms(walk, each, url, scope),
-        )
+        def conforms(each: Item, url: str) -> bool:
+            return self._item_conforms(walk, each, url, scope)
+
+        found = self.slicer.slices_of(ends, overlay, slicing, conforms)
+        return found or [key for key in overlay.slices if is_default(key)]
 
     def _item_conforms(self, walk: Walk, item: Item, url: str, scope: Scope) -> bool:
         """Whether an element or a resource has what a profile asks; of a stand-in only the type is known."""
@@ -174,12 +169,12 @@ class Conformance:
         if slice_.most is not None and 0 <= slice_.most < count:
             breaches.slice_too_many(walk.report, slice_, slice_.most, count, parent.spot)
 
-    def _item(self, walk: Walk, item: Item, overlay: Overlay, scope: Scope) -> None:
+    def check_item(self, walk: Walk, item: Item, overlay: Overlay, scope: Scope) -> None:
         """Check one repetition: its type, its value, what it is bound to, its constraints, its children."""
         if walk.report.is_full:
             return
         self._types(walk, item, overlay, scope)
-        self._value(walk, item, overlay)
+        check_value(walk.report, item, overlay)
         if overlay.binding:
             check_binding(walk.report, walk.terminology, overlay.binding, item.value, item.spot)
         if overlay.constraints:
@@ -237,31 +232,7 @@ class Conformance:
             walk.conforming[key] = not any(issue.is_error for issue in apart.report.issues)
         return walk.conforming[key]
 
-    def _value(self, walk: Walk, item: Item, overlay: Overlay) -> None:
-        report = walk.report
-        if overlay.fixed is not None and not same(item.value, overlay.fixed):
-            breaches.not_fixed(report, item.value, overlay.fixed, item.spot)
-        elif overlay.fixed is not None and isinstance(item.extra, dict) and "extension" in item.extra:
-            breaches.fixed_extension(report, item.spot)
-        if overlay.pattern is not None and not has_pattern(item.value, overlay.pattern):
-            breaches.not_pattern(report, item.value, overlay.pattern, item.spot)
-        if overlay.max_length is not None and isinstance(item.value, str) and len(item.value) > overlay.max_length:
-            breaches.too_long(report, overlay.max_length, len(item.value), item.spot)
-        if overlay.min_value is not None and _order(item, overlay.min_value) == -1:
-            breaches.below(report, overlay.min_value, item.spot)
-        if overlay.max_value is not None and _order(item, overlay.max_value) == 1:
-            breaches.above(report, overlay.max_value, item.spot)
 
-
-def _claimed(resource: dict[str, Any]) -> list[str]:
-    meta = resource.get("meta")
-    found = meta.get("profile") if isinstance(meta, dict) else None
-    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
-
-
-def _order(item: Item, limit: Any) -> int | None:
-    """-1 or 1 if the item is below or above a limit of the same type; None where they cannot be compared."""
-    try:
-        return compare([Node(item.value, item.spot.type)], [system(Node(limit, item.spot.type))])
-    except (FhirPathError, ArithmeticError):
-        return None
+def _asked_by_slices(overlay: Overlay) -> int:
+    """How many the slices ask for. Where that is as many, they say more precisely what is missing."""
+    return sum(each.least or 0 for each in overlay.slices.values())

@@ -78,11 +78,12 @@ class Slot:
 
 @dataclass(slots=True, eq=False)
 class TypeRule:
-    """The rules of a type or of a nested element. slots: JSON name -> Slot."""
+    """The rules of a type or of a nested element. slots: JSON name -> Slot; keys: element -> its JSON names."""
 
     name: str
     kind: str
     slots: dict[str, Slot] = field(default_factory=dict)
+    keys: dict[Element, list[str]] = field(default_factory=dict)
     elements: dict[str, Element] = field(default_factory=dict)
     required: tuple[Element, ...] = ()
     constraints: tuple[Constraint, ...] = ()
@@ -90,7 +91,7 @@ class TypeRule:
     is_primitive: bool = False
 
     def keys_of(self, element: Element) -> list[str]:
-        return [key for key, slot in self.slots.items() if slot.element is element]
+        return self.keys.get(element, [])
 
 
 class BaseRules:
@@ -172,6 +173,7 @@ class BaseRules:
             is_inner_id = element.name == "id" and use.code == "string"
             check = None if element.shape else self.checks.get("Element.id" if is_inner_id else use.code)
             is_bare = not (element.binding or element.constraints or element.is_many or use.code == "xhtml")
+            rule.keys.setdefault(element, []).append(key)
             rule.slots[key] = Slot(element, use, step, element.is_many, check, is_bare and check is not None)
 
     def rule_of(self, slot: Slot) -> TypeRule:

@@ -2,19 +2,23 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from app.terminology import Answer, Terminology
 from app.validation.checks.codes import codings
-from app.validation.overlays import Overlay, ProfiledType, Profiles, Slicing
+from app.validation.overlays import Overlay, ProfiledType, Slicing
+from app.validation.profiles import Profiles
 from app.validation.rules import BaseRules, TypeRule
 from app.validation.telling.report import Spot
 
 Resolve = Callable[["Item"], "Item | None"]
 Conforms = Callable[["Item", str], bool]
+Ends = Callable[[str], list["Item"]]
 
+DEFAULT = "@default"
 _EXTENSION = re.compile(r"extension\('([^']*)'\)")
 _BY_URL = Slicing((("value", "url"),))
 
@@ -34,6 +38,8 @@ class Slicer:
 
     def __init__(self, rules: BaseRules, profiles: Profiles, terminology: Terminology) -> None:
         self.rules, self.profiles, self.terminology = rules, profiles, terminology
+        self._by_text: dict[Overlay, dict[str, list[str]] | None] = {}
+        self._known: dict[tuple[Overlay, str, str], list[Overlay]] = {}
 
     def slicing_of(self, overlay: Overlay, name: str) -> Slicing | None:
         if overlay.slicing and overlay.slicing.discriminators:
@@ -42,27 +48,75 @@ class Slicer:
             return Slicing(_BY_URL.discriminators, overlay.slicing.rules) if overlay.slicing else _BY_URL
         return None
 
-    def belongs(self, item: Item, slice_: Overlay, slicing: Slicing, resolve: Resolve, conforms: Conforms) -> bool:
-        """resolve: what a Reference points at; conforms: whether an item has what a profile asks."""
-        return all(self._fits(item, slice_, kind, path, resolve, conforms) for kind, path in slicing.discriminators)
+    def ends(self, item: Item, resolve: Resolve) -> Ends:
+        """What is at the end of the path of a discriminator; each path is gone once. resolve: what a Reference points
+        at."""
+        known: dict[str, list[Item]] = {}
 
-    def _fits(self, item: Item, slice_: Overlay, kind: str, path: str, resolve: Resolve, conforms: Conforms) -> bool:
-        steps = steps_of(path)
-        rules = list(self.overlays_at(slice_, steps))
-        found = list(self.items_at(item, steps, resolve))
+        def end(path: str) -> list[Item]:
+            if path not in known:
+                known[path] = list(self.items_at(item, steps_of(path), resolve))
+            return known[path]
+
+        return end
+
+    def slices_of(self, ends: Ends, overlay: Overlay, slicing: Slicing, conforms: Conforms) -> list[str]:
+        """The slices an item belongs to, without @default. ends: of the item; conforms: whether an item has what a
+        profile asks."""
+        if overlay not in self._by_text:
+            self._by_text[overlay] = self._texts(overlay, slicing)
+        by_text = self._by_text[overlay]
+        if by_text is not None:
+            found = ends(slicing.discriminators[0][1])
+            if len(found) == 1 and type(found[0].value) is str:
+                return by_text.get(found[0].value, [])
+        return [
+            key
+            for key, slice_ in overlay.slices.items()
+            if not is_default(key) and self.belongs(ends, slice_, slicing, conforms)
+        ]
+
+    def _texts(self, overlay: Overlay, slicing: Slicing) -> dict[str, list[str]] | None:
+        """The slices by the one text that tells them apart, such as the url of extensions; None if it takes more."""
+        if len(slicing.discriminators) != 1 or slicing.discriminators[0][0] not in ("value", "pattern"):
+            return None
+        found: dict[str, list[str]] = {}
+        for key, slice_ in overlay.slices.items():
+            asked = self._asked(slice_, *slicing.discriminators[0])
+            if len(asked) != 1 or type(asked[0].fixed) is not str or asks_anything(replace(asked[0], fixed=None)):
+                return None
+            if not is_default(key):
+                found.setdefault(asked[0].fixed, []).append(key)
+        return found
+
+    def belongs(self, ends: Ends, slice_: Overlay, slicing: Slicing, conforms: Conforms) -> bool:
+        """Whether an item belongs to a slice. ends: of the item; conforms: whether an item has what a profile asks."""
+        return all(self._fits(ends(path), slice_, kind, path, conforms) for kind, path in slicing.discriminators)
+
+    def _fits(self, found: list[Item], slice_: Overlay, kind: str, path: str, conforms: Conforms) -> bool:
+        rules = self._asked(slice_, kind, path)
         if kind == "exists":
             return _exists_as_asked(rules, is_there=bool(found))
         if kind in ("type", "profile"):
             wanted = [type_ for each in rules for type_ in each.types]
-            is_resolved = "resolve()" in steps
+            is_resolved = "resolve()" in steps_of(path)
             of_type = [each for each in found if self._is_of_type(each, wanted, is_resolved=is_resolved)]
             urls = [url for each in wanted for url in (each.targets if is_resolved else each.profiles)]
             if kind == "type" or not urls:
                 return bool(of_type)
             return any(conforms(each, url) for each in of_type for url in urls)
-        if not rules and path == "url":
-            rules = [self.url_rule(slice_)]
-        return any(self.is_as_asked(each, rule) for each in found for rule in rules)
+        return any(self._conforms(each, rule) for each in found for rule in rules)
+
+    def _asked(self, slice_: Overlay, kind: str, path: str) -> list[Overlay]:
+        """The rules a slice has for what its discriminator looks at. Of values only those that ask for one."""
+        found = self._known.get((slice_, kind, path))
+        if found is None:
+            found = list(self.overlays_at(slice_, steps_of(path)))
+            if kind not in ("exists", "type", "profile"):
+                found = found or ([self.url_rule(slice_)] if path == "url" else [])
+                found = list(filter(asks_anything, found))
+            self._known[slice_, kind, path] = found
+        return found
 
     def url_rule(self, slice_: Overlay) -> Overlay:
         """The url of an extension slice whose definition is not known: the profile it names."""
@@ -74,16 +128,13 @@ class Slicer:
         codes: set[str] = set()
         for each in wanted:
             by_profile = each.targets if is_resolved and each.targets else each.profiles
-            codes |= {self.profiles.types_of(url) for url in by_profile} if by_profile else {each.code}
+            # A profile that is not known is at least for the type it stands beside.
+            unknown = "" if is_resolved else each.code
+            codes |= {self.profiles.types_of(url) or unknown for url in by_profile} if by_profile else {each.code}
         return name in codes or bool(codes & {"Resource", ""})
 
-    def is_as_asked(self, item: Item, rule: Overlay) -> bool:
-        """Whether an item has the fixed and pattern values (and required codes) a rule and the rules below it ask."""
-        if not asks_anything(rule):
-            return False
-        return self._conforms(item, rule)
-
     def _conforms(self, item: Item, rule: Overlay) -> bool:
+        """Whether an item has the fixed and pattern values (and required codes) a rule and the rules below it ask."""
         if rule.fixed is not None and not same(item.value, rule.fixed):
             return False
         if rule.pattern is not None and not has_pattern(item.value, rule.pattern):
@@ -158,8 +209,9 @@ class Slicer:
         if not isinstance(source, dict) or rule is None or element is None:
             return []
         found: list[Item] = []
-        for key, slot in rule.slots.items():
-            if slot.element is element and (key in source or "_" + key in source):
+        for key in rule.keys_of(element):
+            if key in source or "_" + key in source:
+                slot = rule.slots[key]
                 inner = None if slot.use.code == "Resource" else self.rules.rule_of(slot)
                 spot = Spot(f"{item.spot.path}.{slot.step}", slot.use.code, element.path)
                 found += self._repetitions(source.get(key), source.get("_" + key), spot, inner, slot.is_many)
@@ -174,7 +226,7 @@ class Slicer:
             self.item(
                 values[place] if place < len(values) else None,
                 extras[place] if place < len(extras) else None,
-                spot._replace(path=f"{spot.path}[{place}]"),
+                Spot(f"{spot.path}[{place}]", spot.type, spot.rule_path),
                 rule,
             )
             for place in range(max(len(values), len(extras)))
@@ -195,6 +247,7 @@ def _exists_as_asked(rules: list[Overlay], *, is_there: bool) -> bool:
     return not is_there if any(each.most == 0 for each in rules) or not rules else True
 
 
+@lru_cache(maxsize=1024)
 def steps_of(path: str) -> list[str]:
     """The steps of a discriminator path; dots inside extension('...') do not count."""
     return re.findall(r"(?:[^.(]+\('[^']*'\)|[^.]+)", path)
@@ -208,6 +261,11 @@ def _expected_below(overlay: Overlay, name: str) -> list[Any]:
     return []
 
 
+def is_default(slice_name: str) -> bool:
+    """Whether a slice is the one for what belongs to no other (R4 section 5.1.0.14)."""
+    return slice_name.rpartition("/")[2] == DEFAULT
+
+
 def asks_anything(rule: Overlay) -> bool:
     if rule.fixed is not None or rule.pattern is not None:
         return True
@@ -218,6 +276,8 @@ def asks_anything(rule: Overlay) -> bool:
 
 def same(value: Any, fixed: Any) -> bool:
     """Whether a value is exactly the fixed one; 1.0 is not 1.00."""
+    if type(fixed) is str:
+        return type(value) is str and value == fixed
     if isinstance(fixed, dict):
         return isinstance(value, dict) and value.keys() == fixed.keys() and all(same(value[k], fixed[k]) for k in fixed)
     if isinstance(fixed, list):
@@ -230,9 +290,20 @@ def same(value: Any, fixed: Any) -> bool:
 def has_pattern(value: Any, pattern: Any) -> bool:
     """Whether a value has all the pattern has: more properties and more array items are fine."""
     if isinstance(pattern, dict):
-        return isinstance(value, dict) and all(
-            name in value and has_pattern(value[name], pattern[name]) for name in pattern
-        )
+        if not isinstance(value, dict):
+            return False
+        # A loop takes half the time of all() with a generator.
+        for name, wanted in pattern.items():  # noqa: SIM110
+            if name not in value or not has_pattern(value[name], wanted):
+                return False
+        return True
     if isinstance(pattern, list):
-        return isinstance(value, list) and all(any(has_pattern(each, wanted) for each in value) for wanted in pattern)
+        return isinstance(value, list) and all(_has_item(value, wanted) for wanted in pattern)
     return same(value, pattern)
+
+
+def _has_item(values: list[Any], wanted: Any) -> bool:
+    for each in values:  # noqa: SIM110 - as above
+        if has_pattern(each, wanted):
+            return True
+    return False

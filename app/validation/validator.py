@@ -1,6 +1,7 @@
 """The validator: definitions compiled once, then asked for every resource."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from app.validation.checks.questionnaires import by_canonical
 from app.validation.conformance import Conformance
 from app.validation.gate.cache import Cache
 from app.validation.gate.gate import Gate
-from app.validation.overlays import Profiles
+from app.validation.profiles import Profiles
 from app.validation.rules import BaseRules
 from app.validation.slicing import Slicer
 from app.validation.snapshots.differentials import prepared
@@ -35,7 +36,7 @@ class Validator:
         cache: Cache | None = None,
         questionnaires: Iterable[Json] = (),
     ) -> None:
-        """base: the content of definitions.json.gz; structures: StructureDefinitions, each compiled now;
+        """base: the content of definitions.json.gz; structures: StructureDefinitions, each made sure of now;
         cache: where compiled code is kept; questionnaires: Questionnaires that responses are held against.
 
         Raises BrokenProfile if one of them cannot be compiled.
@@ -52,8 +53,18 @@ class Validator:
         self._conformance = Conformance(self._rules, self._profiles, Slicer(self._rules, self._profiles, terminology))
         self.resource_types = self._rules.resource_types
         require_sound(own, found, self._profiles)
-        self._gate = Gate(self._rules, self._conformance, self._walk, cache or Cache())
-        self._gate.prepare(own)
+        self._own, self._cache = own, cache or Cache()
+
+    @cached_property
+    def _gate(self) -> Gate:
+        gate = Gate(self._rules, self._conformance, self._walk, self._cache)
+        gate.prepare(self._own)
+        return gate
+
+    def prepare(self) -> "Validator":
+        """Write the fast gate now, not when it is first asked; gives the validator back."""
+        self._gate  # noqa: B018 - making it is the purpose
+        return self
 
     def admits(self, resource: dict[str, Any], *, profiles: Sequence[str] = ()) -> bool | None:
         """The fast gate's answer: True if `check` finds no error, False if it finds one, None if it is to be asked."""

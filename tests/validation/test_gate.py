@@ -129,9 +129,9 @@ class Nothing(dict[str, Any]):
 def test_compiled_rules_are_kept_on_disk(tmp_path: Path) -> None:
     folder = tmp_path / "rules"
 
-    first = load_validator(cache=folder)
+    first = load_validator(cache=folder).prepare()
     files = {file.name: file.stat().st_ino for file in folder.iterdir()}
-    again = load_validator(cache=folder)
+    again = load_validator(cache=folder).prepare()
 
     assert len(files) == 2
     assert {file.name: file.stat().st_ino for file in folder.iterdir()} == files
@@ -144,7 +144,7 @@ def test_a_folder_others_can_write_to_is_not_used(tmp_path: Path) -> None:
     folder.mkdir()
     folder.chmod(0o777)
 
-    validator = load_validator(cache=folder)
+    validator = load_validator(cache=folder).prepare()
 
     assert list(folder.iterdir()) == []
     assert validator.admits(SAMPLES["Condition"]) is True
@@ -152,11 +152,11 @@ def test_a_folder_others_can_write_to_is_not_used(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("forgetful")
 def test_a_broken_file_is_compiled_anew(tmp_path: Path) -> None:
-    load_validator(cache=tmp_path)
+    load_validator(cache=tmp_path).prepare()
     for file in tmp_path.iterdir():
         file.write_bytes(file.read_bytes()[:100])
 
-    validator = load_validator(cache=tmp_path)
+    validator = load_validator(cache=tmp_path).prepare()
 
     assert validator.admits(SAMPLES["Condition"]) is True
     assert min(file.stat().st_size for file in tmp_path.iterdir()) > 100

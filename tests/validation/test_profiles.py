@@ -8,7 +8,7 @@ import pytest
 from app.profiles import r4
 from app.terminology import load_terminology
 from app.validation import Validator
-from app.validation.overlays import Profiles
+from app.validation.profiles import Profiles
 from app.validation.rules import BaseRules
 from app.validation.snapshots.broken import BrokenProfile
 from tests.validation.samples import OBSERVATION, changed

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from app.fhir.canonicals import STRUCTURE
 from app.profiles import json_files, r4
 from app.validation import Validator, load_validator
 from app.validation.packages.definitions import Definitions
 from app.validation.snapshots.broken import BrokenProfile
 from app.validation.snapshots.snapshot import Snapshots
-from app.validation.snapshots.structures import STRUCTURE, Structures
+from app.validation.snapshots.structures import Structures
 from tests.validation.samples import OBSERVATION, changed
 from tests.validation.test_profiles import SLICED, element, structure
 from tools.derive_r4 import read_wheel, resources_of

@@ -109,6 +109,14 @@ def test_an_incomplete_code_system_never_says_no(content: str) -> None:
     assert terminology.is_display(SYSTEM, "red", "Crimson") is OPEN
 
 
+@pytest.mark.parametrize("url", ["http://snomed.info/sct", "http://loinc.org", "http://hl7.org/fhir/sid/icd-10"])
+def test_nobody_can_make_the_other_codes_of_a_great_terminology_wrong(url: str) -> None:
+    terminology = load_terminology([code_system(url)])
+
+    assert terminology.has_code(url, "red") is YES
+    assert terminology.has_code(url, "green") is OPEN
+
+
 @pytest.mark.parametrize(
     ("text", "answer"), [("Blue", YES), ("blue", YES), ("Blau", YES), ("Azul", YES), (" Blue", NO), ("Green", NO)]
 )

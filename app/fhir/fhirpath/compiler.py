@@ -11,7 +11,18 @@ from app.fhir.fhirpath.errors import EvaluationError, ExpressionError
 from app.fhir.fhirpath.functions import compile_call
 from app.fhir.fhirpath.inference import check_names
 from app.fhir.fhirpath.model import Model, r4_model
-from app.fhir.fhirpath.nodes import Frame, Node, Quantity, Resolver, Step, TypeInfo, child, singleton, truth
+from app.fhir.fhirpath.nodes import (
+    TOO_MANY_STEPS,
+    Frame,
+    Node,
+    Quantity,
+    Resolver,
+    Step,
+    TypeInfo,
+    child,
+    singleton,
+    truth,
+)
 from app.fhir.fhirpath.syntax import Tree, parse
 from app.fhir.fhirpath.temporal import read_date, read_time
 from app.fhir.fhirpath.types import compile_as, compile_is, compile_of_type, type_name
@@ -59,6 +70,9 @@ class Expression:
     def on(self, frame: Frame, focus: Any) -> list[Any]:
         """The items found from one element, in a frame the caller prepared."""
         frame.this = focus
+        if frame.steps < 0:
+            # Thousands of expressions would add up if each did a little before it found that out.
+            raise EvaluationError(TOO_MANY_STEPS)
         try:
             return self._step(frame, [focus])
         except RecursionError:

@@ -37,6 +37,7 @@ class Child:
 
     name: str
     variants: tuple[Variant, ...]
+    is_many: bool
 
 
 class Model:
@@ -110,15 +111,19 @@ def _parent(path: str) -> str:
 
 def _child(element: Mapping[str, Any], is_nested: bool) -> Child:
     name = element["path"].rpartition(".")[2]
+    return Child(name.removesuffix("[x]"), _variants(element, name, is_nested), element["max"] not in ("0", "1"))
+
+
+def _variants(element: Mapping[str, Any], name: str, is_nested: bool) -> tuple[Variant, ...]:
     if is_nested:
-        return Child(name, (Variant(name, element["path"]),))
+        return (Variant(name, element["path"]),)
     if "contentReference" in element:
-        return Child(name, (Variant(name, element["contentReference"].lstrip("#")),))
+        return (Variant(name, element["contentReference"].lstrip("#")),)
     types = [each["code"] for each in element.get("type", [])]
     if not name.endswith("[x]"):
-        return Child(name, tuple(Variant(name, type_) for type_ in types[:1]))
+        return tuple(Variant(name, type_) for type_ in types[:1])
     stem = name[:-3]
-    return Child(stem, tuple(Variant(stem + type_[0].upper() + type_[1:], type_) for type_ in types))
+    return tuple(Variant(stem + type_[0].upper() + type_[1:], type_) for type_ in types)
 
 
 @cache

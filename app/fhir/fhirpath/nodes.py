@@ -14,6 +14,7 @@ from app.profiles import toml_files
 
 # How many items one evaluation may touch in loops: far above any real use, a bound on hostile input.
 MAX_STEPS = 1_000_000
+TOO_MANY_STEPS = "the expression takes too many steps on this input"
 
 
 class Node:
@@ -82,7 +83,7 @@ class Frame:
     def spend(self, count: int) -> None:
         self.steps -= count + 1
         if self.steps < 0:
-            raise EvaluationError("the expression takes too many steps on this input")
+            raise EvaluationError(TOO_MANY_STEPS)
 
 
 Step = Callable[[Frame, list[Any]], list[Any]]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from app.fhir.canonicals import STRUCTURE
 from app.terminology import Answer, Terminology
 
 Json = Mapping[str, Any]
@@ -34,7 +35,6 @@ _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,
 }
-_EXTENSION = "http://hl7.org/fhir/StructureDefinition/"
 
 
 def value_of(answer: Any) -> tuple[str, Any]:
@@ -71,7 +71,7 @@ def _is_within(question: Json, value: Any) -> bool:
 
 def _limits(question: Json, name: str) -> Iterator[Any]:
     for each in _list(question.get("extension")):
-        if isinstance(each, dict) and each.get("url") == _EXTENSION + name:
+        if isinstance(each, dict) and each.get("url") == STRUCTURE + name:
             yield value_of(each)[1]
 
 

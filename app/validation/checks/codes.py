@@ -26,12 +26,13 @@ _CODED = frozenset(
 
 def check_binding(report: Report, terminology: Terminology, binding: Binding, value: Any, spot: Spot) -> None:
     """Check one coded value against a binding: an error if it is required, a warning if extensible."""
-    if spot.type not in _CODED:
+    is_checked = binding.strength in ("required", "extensible")
+    if spot.type not in _CODED or not (is_checked or binding.greatest):
         return
     found = list(codings(value, spot.type))
     if binding.greatest:
         _check_greatest(report, terminology, binding.greatest, found, spot)
-    if binding.strength not in ("required", "extensible"):
+    if not is_checked:
         return
     answers = [terminology.contains(binding.value_set, *each) for each in found]
     name = _name(binding.value_set)
@@ -161,7 +162,8 @@ def check_coding(report: Report, terminology: Terminology, value: dict[str, Any]
             suggestion=lambda: meant.unit_of_ucum(code) if system == UCUM else "",
         )
         return
-    if terminology.has_code(system, code) is Answer.INVALID:
+    answer = terminology.has_code(system, code)
+    if answer is Answer.INVALID:
         report.add(
             "code-invalid",
             f"{_shown([(system, code)])} not in the code system {system}",
@@ -176,7 +178,7 @@ def check_coding(report: Report, terminology: Terminology, value: dict[str, Any]
         text = "system names a value set, not a code system"
         report.add("code-invalid", text, spot.at("system"), rule="dmt-system-value-set", expected="a code system")
         return
-    if terminology.has_code(system, code) is Answer.UNCHECKED:
+    if answer is Answer.UNCHECKED:
         held = "held in part only" if terminology.is_known(system) else "not held"
         text = f"Not checked here: a code system that is {held}"
         report.add(

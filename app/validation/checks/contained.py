@@ -2,12 +2,21 @@
 
 from typing import Any
 
-from app.validation.telling.report import Report
+from app.validation.telling.report import Report, Scope
 
 
 def contained_in(resource: dict[str, Any]) -> list[dict[str, Any]]:
     found = resource.get("contained")
     return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def contained_of(scope: Scope) -> dict[str, dict[str, Any]]:
+    """The contained resources that fragments in a scope can mean, by id; the first of several."""
+    if scope.contained is None:
+        scope.contained = {}
+        for each in contained_in(scope.owner):
+            scope.contained.setdefault(str(each.get("id", "")), each)
+    return scope.contained
 
 
 def check_contained(report: Report, resource: dict[str, Any], path: str) -> None:

@@ -4,9 +4,10 @@ import base64
 import hashlib
 from typing import Any
 
+from app.fhir.canonicals import STRUCTURE
 from app.terminology import Terminology
 from app.validation.checks.codes import check_coding
-from app.validation.checks.contained import contained_in
+from app.validation.checks.contained import contained_of
 from app.validation.checks.entries import Entries
 from app.validation.checks.links import check_link, is_conditional, linked_type
 from app.validation.checks.primitives import id_flaw
@@ -15,7 +16,8 @@ from app.validation.rules import BaseRules, TypeUse
 from app.validation.telling import suggestions
 from app.validation.telling.report import Report, Scope, Spot
 
-STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
+_CODED = frozenset({"Coding", "Quantity", "Age", "Count", "Distance", "Duration"})
+CHECKED = _CODED | {"Reference", "Identifier", "Attachment"}
 
 
 def check_datatype(
@@ -27,17 +29,16 @@ def check_datatype(
     spot: Spot,
     scope: Scope,
 ) -> None:
-    """The checks a data type has of its own."""
-    match use.code:
-        case "Reference":
-            check_reference(report, rules, value, use.targets, spot, scope)
-        case "Coding" | "Quantity" | "Age" | "Count" | "Distance" | "Duration":
-            check_coding(report, terminology, value, spot, scope.resource.get("language"))
-            _check_absolute(report, value.get("system"), spot)
-        case "Identifier":
-            _check_identifier(report, value, spot)
-        case "Attachment":
-            _check_attachment(report, value, spot)
+    """The checks a data type has of its own. CHECKED: the types that have any."""
+    if use.code in _CODED:
+        check_coding(report, terminology, value, spot, scope.resource.get("language"))
+        _check_absolute(report, value.get("system"), spot)
+    elif use.code == "Reference":
+        check_reference(report, rules, value, use.targets, spot, scope)
+    elif use.code == "Identifier":
+        _check_identifier(report, value, spot)
+    elif use.code == "Attachment":
+        _check_attachment(report, value, spot)
 
 
 def _check_absolute(report: Report, system: Any, spot: Spot) -> None:
@@ -154,7 +155,5 @@ def _contained_type(scope: Scope, wanted: str) -> str | None:
     """The type of a contained resource; None if there is none of this id. An empty id means the container."""
     if not wanted:
         return ""
-    if scope.contained_types is None:
-        found = contained_in(scope.owner)
-        scope.contained_types = {str(each.get("id")): str(each.get("resourceType")) for each in found}
-    return scope.contained_types.get(wanted)
+    found = contained_of(scope).get(wanted)
+    return None if found is None else str(found.get("resourceType"))

@@ -3,16 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
+from app.fhir.canonicals import STRUCTURE
 from app.fhir.fhirpath import Expression, FhirPathError, Frame, Node
-from app.validation.overlays import Profile, Profiles
+from app.validation.overlays import Profile
+from app.validation.profiles import Profiles
 from app.validation.rules import BaseRules
 from app.validation.slicing import Item, Slicer
 from app.validation.telling import breaches
 from app.validation.telling.report import Report, Scope, Spot
 from app.validation.walk import Walk
-
-HL7 = "http://hl7.org/fhir/StructureDefinition/"
-
 
 Apply = Callable[[Walk, Profile, Item, Scope], None]
 
@@ -133,7 +132,7 @@ def check_unknown(report: Report, url: str, spot: Spot, *, is_modifier: bool) ->
     if is_modifier:
         text = "This modifier extension is not known here: it may change the meaning of what it stands in"
         report.add("extension", text, spot, severity="warning", rule="dmt-modifier-unknown")
-    elif url.startswith(HL7):
+    elif url.startswith(STRUCTURE):
         text = "R4 defines no extension with this name"
         report.add("extension", text, spot, severity="warning", rule="dmt-extension-unknown", member="url")
     else:

@@ -9,14 +9,14 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from app.fhir.canonicals import STRUCTURE
 from app.profiles import r4, toml_files
 from app.validation.overlays import Profile
 from app.validation.rules import Binding
 
 Coded = tuple[str, str]
 
-_BASE = "http://hl7.org/fhir/StructureDefinition/"
-_VITAL_SIGNS = _BASE + "vitalsigns"
+_VITAL_SIGNS = STRUCTURE + "vitalsigns"
 
 
 def implied_profile(resource: Mapping[str, Any]) -> str:
@@ -66,7 +66,9 @@ def _fixed(profile: Mapping[str, Any], name: str) -> str:
 @cache
 def _related() -> dict[Coded, str]:
     file = toml_files("r4")["vital-signs"]
-    return {(group["system"], code): _BASE + group["profile"] for group in file["related"] for code in group["codes"]}
+    return {
+        (group["system"], code): STRUCTURE + group["profile"] for group in file["related"] for code in group["codes"]
+    }
 
 
 def as_implied(profile: Profile) -> Profile:

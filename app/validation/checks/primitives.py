@@ -17,6 +17,7 @@ _NAMES = {"integer": "a whole number", "unsignedInt": "a whole number from 0", "
 _BASE64 = re.compile(r"[0-9A-Za-z+/]*={0,2}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _SPACE = re.compile(r"\s")
+_PLAIN_URL = re.compile(r"https?://[!-~]*")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _OID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
@@ -88,6 +89,8 @@ def _string(value: str) -> str:
 
 def string_doubt(value: str) -> str:
     """What a string should not hold, though it may (R4 section 2.24.0.1, string)."""
+    if value.isprintable() and not value.isspace():
+        return ""
     if not value.strip():
         return "A string should hold more than spaces"
     return "A string should not hold control characters" if _CONTROL.search(value) else ""
@@ -130,6 +133,8 @@ def element_id_flaw(value: Any) -> str:
 
 
 def uri_flaw(value: str) -> str:
+    if _PLAIN_URL.fullmatch(value):
+        return ""
     if _SPACE.search(value):
         return "a URI must not hold spaces"
     if _CONTROL.search(value):

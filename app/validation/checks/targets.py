@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.validation.checks.contained import contained_in
+from app.validation.checks.contained import contained_of
 from app.validation.checks.entries import Entries
 from app.validation.checks.references import target_type
 from app.validation.slicing import Item, Slicer
@@ -12,8 +12,7 @@ from app.validation.telling.report import Scope
 def held(reference: str, scope: Scope) -> dict[str, Any] | None:
     """The contained resource or the entry a reference points at; None if it is not at hand or not the only one."""
     if reference.startswith("#"):
-        wanted = reference[1:]
-        return next((each for each in contained_in(scope.owner) if each.get("id") == wanted), None) if wanted else None
+        return contained_of(scope).get(reference[1:]) if reference != "#" else None
     entries = scope.frame.resolver
     found = entries.find(reference) if isinstance(entries, Entries) else []
     return found[0].resource if len(found) == 1 else None
@@ -37,7 +36,7 @@ def resolved(slicer: Slicer, item: Item, scope: Scope) -> Item | None:
 
 def scope_of_target(resource: dict[str, Any], scope: Scope, make: Any, path: str) -> Scope:
     """The scope to check a target in. make: Walk.scope_of."""
-    if any(each is resource for each in contained_in(scope.owner)):
+    if contained_of(scope).get(str(resource.get("id"))) is resource:
         inner: Scope = make(resource, path, scope, is_contained=True)
         return inner
     outer: Scope = make(resource, path, None, is_contained=False)

@@ -26,7 +26,7 @@ _IN_MEMORY = 4
 class Compiled(NamedTuple):
     """A module ready to be loaded: its code, and the recipes of its constants."""
 
-    code: CodeType
+    code: tuple[CodeType, ...]
     recipes: dict[str, Recipe]
 
 
@@ -63,7 +63,7 @@ class Cache:
                 file.touch()
                 return Compiled(code, {name: Recipe(*recipe) for name, recipe in recipes.items()})
         made = module()
-        code = compile(made.text, "<gate>", "exec", dont_inherit=True, optimize=2)
+        code = tuple(compile(part, "<gate>", "exec", dont_inherit=True, optimize=2) for part in made.parts())
         if file:
             with suppress(OSError):
                 _write(file, marshal.dumps((code, {name: tuple(recipe) for name, recipe in made.recipes.items()})))

@@ -5,7 +5,6 @@ from typing import Any
 
 from app.fhir.fhirpath import compile_expression
 from app.fhir.json import parse
-from app.fhir.references import is_id
 from app.terminology import Answer
 from app.validation.checks.codes import check_binding, codings
 from app.validation.conformance import Conformance
@@ -13,7 +12,7 @@ from app.validation.gate.runtime import Context, Kept, remember
 from app.validation.overlays import Overlay
 from app.validation.rules import Binding, Constraint
 from app.validation.slicing import has_pattern, same
-from app.validation.telling.report import Report, Spot
+from app.validation.telling.report import Report, Scope, Spot
 from app.validation.walk import Walk
 
 Test = Callable[[Any], bool]
@@ -29,6 +28,12 @@ class Constants:
     def __init__(self, conformance: Conformance, walk: Walk, root_of: Callable[[str], Overlay]) -> None:
         self._conformance, self._walk, self._root_of = conformance, walk, root_of
         self._rules, self._terminology = walk.rules, walk.terminology
+
+    def _scope(self, c: Context) -> Scope:
+        """The scope around a value, in which profiles may be asked too."""
+        if c.scope.frame.conforms_to is None:
+            self._conformance.let_conform(c.walk, c.scope)
+        return c.scope
 
     def check(self, type_: str) -> Callable[[Any], str]:
         """What is wrong with a primitive, "" if nothing is."""
@@ -47,12 +52,16 @@ class Constants:
     def bound(self, type_: str, value_set: str) -> Test:
         """Whether a coded value has a code of a value set it is bound to, or one that cannot be checked here."""
         known: set[Any] = set()
+        is_concept = type_ == "CodeableConcept"
 
         def is_bound(value: Any) -> bool:
-            given = value.get("coding", ()) if type_ == "CodeableConcept" else (value,)
-            keys = [(each.get("system"), each.get("code")) for each in given] if type(value) is dict else [value]
-            if any(key in known for key in keys):
-                return True
+            given = value.get("coding", ()) if is_concept else (value,)
+            keys = []
+            for each in given:
+                key = (each.get("system"), each.get("code")) if type(each) is dict else each
+                if key in known:
+                    return True
+                keys.append(key)
             if not self._is_bound(type_, value_set, value):
                 return False
             if len(keys) == 1:
@@ -95,14 +104,14 @@ class Constants:
     def target(self, urls: tuple[str, ...]) -> TestIn:
         """Whether a reference points at one of the types that profiles are for."""
         types = frozenset(self._conformance.profiles.types_of(each) for each in urls)
-        rule = self._rules.type_rule("Reference")
+        rule, is_any = self._rules.type_rule("Reference"), "" in types
 
         def is_fine(value: Any, c: Context) -> bool:
-            type_, _, id_ = value.get("reference", "").partition("/")
-            if "" in types or (c.outer is None and type_ in types and is_id(id_)):
+            # Base R4 has found its form to be right.
+            if is_any or (c.outer is None and value.get("reference", "").partition("/")[0] in types):
                 return True
             item = self._conformance.slicer.item(value, None, Spot("", "Reference"), rule)
-            self._conformance.check_targets(c.walk, item, urls, c.scope)
+            self._conformance.check_targets(c.walk, item, urls, self._scope(c))
             return not c.walk.report.has_errors
 
         return is_fine
@@ -112,7 +121,7 @@ class Constants:
 
         def holds(value: Any, c: Context) -> bool:
             constraint = Constraint(key, "error", human, compile_expression(text))
-            c.walk.constraints((constraint,), value, None, Spot("", type_), c.scope, type_)
+            c.walk.constraints((constraint,), value, None, Spot("", type_), self._scope(c), type_)
             return not c.walk.report.has_errors
 
         return holds
@@ -126,7 +135,18 @@ class Constants:
 
         def is_fine(value: Any, c: Context) -> bool:
             parent = self._conformance.slicer.item(value, None, Spot("", type_), rule)
-            self._conformance.check_element(c.walk, parent, place[-1], overlay, c.scope)
+            self._conformance.check_element(c.walk, parent, place[-1], overlay, self._scope(c))
+            return not c.walk.report.has_errors
+
+        return is_fine
+
+    def whole(self, key: str, type_: str) -> TestIn:
+        """A profile by the diagnosing pass, from its root."""
+        root, rule = self._root_of(key), self._rules.type_rule(type_)
+
+        def is_fine(value: Any, c: Context) -> bool:
+            item = self._conformance.slicer.item(value, None, Spot("", type_), rule)
+            self._conformance.check_item(c.walk, item, root, self._scope(c))
             return not c.walk.report.has_errors
 
         return is_fine

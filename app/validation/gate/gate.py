@@ -72,7 +72,7 @@ class Gate:
 
     def _base(self) -> Module:
         module = Module()
-        writer = TypeWriter(module, self._rules, Translator(r4_model(), self._is_many, module.function))
+        writer = TypeWriter(module, self._rules, Translator(r4_model(), module.function))
         names = {
             name: writer.name_of(self._rules.type_rule(name))
             for name in [*sorted(self._rules.resource_types), "Extension"]
@@ -81,13 +81,11 @@ class Gate:
         module.table("TYPES", names)
         return module
 
-    def _is_many(self, type_: str, key: str) -> bool:
-        return self._rules.type_rule(type_).slots[key].is_many
-
     def _load(self, module: Compiled) -> None:
         for name, recipe in module.recipes.items():
             self._namespace[name] = getattr(self._constants, recipe.maker)(*recipe.arguments)
-        exec(module.code, self._namespace)  # noqa: S102 - the text is written by this package
+        for part in module.code:
+            exec(part, self._namespace)  # noqa: S102 - the text is written by this package
 
     def _resource(self, value: Any, outer: Context | None, *, is_contained: bool, asked: tuple[str, ...] = ()) -> bool:
         name = value["resourceType"]
@@ -146,7 +144,7 @@ class Gate:
 
     def _module(self, keys: Sequence[str], prefix: str) -> Module:
         module = Module(prefix)
-        types = TypeWriter(module, self._rules, Translator(r4_model(), self._is_many, module.function))
+        types = TypeWriter(module, self._rules, Translator(r4_model(), module.function))
         writer = ProfileWriter(module, types, self._conformance.profiles, self._conformance.slicer)
         module.table(f"{prefix}PROFILES", {key: writer.write(key, self._overlaid(key)) for key in keys})
         return module

@@ -1,8 +1,10 @@
 """The Python module a gate is: functions and constants, written as text, compiled once."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 _INDENT = "    "
+_PART = 100_000
 
 
 class Recipe(NamedTuple):
@@ -47,6 +49,12 @@ class Module:
             self.recipes[name] = recipe
         return self._named[recipe]
 
-    @property
-    def text(self) -> str:
-        return "".join(self._texts + self._tables)
+    def parts(self) -> Iterator[str]:
+        """The text in parts of bounded size: compiling takes memory a hundred times as large as a text."""
+        part = ""
+        for text in self._texts + self._tables:
+            if len(part) + len(text) > _PART and part:
+                yield part
+                part = ""
+            part += text
+        yield part

@@ -8,12 +8,12 @@ from typing import Any
 
 from app.fhir.fhirpath.model import SYSTEM_TYPES
 from app.fhir.json import dumps
-from app.validation.conformance import DEFAULT
 from app.validation.gate.module import Module
 from app.validation.gate.types import TypeWriter
-from app.validation.overlays import Overlay, Profile, Profiles, Slicing
+from app.validation.overlays import Overlay, Profile, Slicing
+from app.validation.profiles import Profiles
 from app.validation.rules import Element, Slot, TypeRule
-from app.validation.slicing import Slicer, asks_anything, steps_of
+from app.validation.slicing import DEFAULT, Slicer, asks_anything, steps_of
 
 # What of an overlay is written here. What else it may ask is left to the diagnosing pass.
 _WRITTEN = """
@@ -43,7 +43,13 @@ class ProfileWriter:
     def write(self, key: str, profile: Profile) -> str:
         """The name of the function for a profile. key: what the runtime finds the profile by."""
         self._key = key
-        return self._function(self._item(profile.root, (), None, self._types.rules.type_rule(profile.type), "v"))
+        rule = self._types.rules.type_rule(profile.type)
+        try:
+            lines = list(self._item(profile.root, (), None, rule, "v"))
+        except Unwritable:
+            # The root asks for what only the diagnosing pass knows; what is below it goes there too.
+            lines = [f"if not {self._module.constant('whole', key, profile.type)}(v, c): return False"]
+        return self._function(lines)
 
     def _fresh(self) -> str:
         self._names += 1
@@ -56,7 +62,7 @@ class ProfileWriter:
         self, overlay: Overlay, place: Place, slot: Slot | None, rule: TypeRule | None, name: str
     ) -> Iterator[str]:
         """What one repetition must be. slot: None for the root."""
-        type_ = slot.use.code if slot else ""
+        type_ = slot.use.code if slot else rule.name if rule else ""
         if _asks_more(overlay):
             raise Unwritable
         if slot and overlay.types:
@@ -121,7 +127,12 @@ class ProfileWriter:
         yield from self._each(overlay, place, slot, items, item)
         slicing = self._slicer.slicing_of(overlay, element.name) if overlay.slices else None
         if slicing:
-            yield from self._slices(overlay, slicing, place, slot, items, item)
+            lines = self._slices(overlay, slicing, place, slot, items, item)
+            if any(each.least for each in overlay.slices.values()):
+                yield from lines
+            else:
+                yield f"if {items}:"
+                yield from (f"    {line}" for line in lines)
 
     def _each(self, overlay: Overlay, place: Place, slot: Slot, items: str, item: str) -> Iterator[str]:
         body = list(self._item(overlay, place, slot, self._rule(slot), "v"))
@@ -210,8 +221,8 @@ class ProfileWriter:
         if isinstance(pattern, str):
             return f"({name} == {pattern!r})"
         if isinstance(pattern, dict):
-            inner = " and ".join(self._pattern(f"v.get({key!r})", each) for key, each in pattern.items())
-            return f"({name} is not None and {self._module.function('v', f'return {inner}')}({name}))"
+            tests = ("v is not None", *(self._pattern(f"v.get({key!r})", each) for key, each in pattern.items()))
+            return f"{self._module.function('v', 'return ' + ' and '.join(tests))}({name})"
         if isinstance(pattern, list):
             return "(" + " and ".join(f"{self._has(each)}({name})" for each in pattern) + ")"
         return f"{self._module.constant('pattern', dumps(pattern))}({name})"

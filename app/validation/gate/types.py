@@ -21,9 +21,10 @@ _OWN_CHECKS = {
         for name in _QUANTITIES
     },
 }
+_RARE = frozenset({"id", "extension", "modifierExtension"})
 _TEXTS = frozenset({"string", "markdown"})
 _KEPT = frozenset({"code", "uri", "url", "canonical", "oid", "uuid"})
-_CALL = re.compile(r"if not (\w+)\(v, c, ('[\w.]+')\): return False")
+_CALL = re.compile(r"if not (\w+)\(v, c, ('[\w.\[\]]+')\): return False")
 # Longer strings are left to the check that knows the limits.
 _SHORT = 10_000
 # Constraints whose verdict the walk qualifies.
@@ -60,25 +61,32 @@ class TypeWriter:
         self.module.define(name, "v, c, p", "\n".join(lines))
 
     def _memory(self, rule: TypeRule) -> Iterator[str]:
-        if rule.name == "Coding":
-            yield "if (v.get('system'), v.get('code'), v.get('display'), c.language, len(v)) in codings: return True"
-        elif rule.name == "Quantity":
+        if rule.name == "Quantity":
             yield "k = v.get('system'), v.get('code'), v.get('unit')"
             yield "if len(v) == 4 and is_number(v.get('value')) and None not in k and k in quantities: return True"
 
     def _narrow(self, rule: TypeRule) -> Iterator[str]:
         yield "n = len(v)" + (" - 1" if rule.kind == "resource" else "")
-        for key, slot in rule.slots.items():
-            yield f"if {key!r} in v:"
-            yield from (f"    {line}" for line in (f"x = v[{key!r}]", "n -= 1", *self._property(slot, rule, "x")))
-            if slot.element.least and not slot.element.is_choice:
-                yield "else: return other(v, 1)"
-        yield "if n: return other(v, n)"
+        for key in [key for key in rule.slots if key not in _RARE]:
+            yield from self._named(rule, key)
+        # The rest is looked for only where there is more than that.
+        yield "if n:"
+        for key in [key for key in rule.slots if key in _RARE]:
+            yield from (f"    {line}" for line in self._named(rule, key))
+        yield "    if n: return other(v, n)"
         for element in rule.elements.values():
             if element.is_choice:
                 keys = rule.keys_of(element)
                 count = " + ".join(f"({key!r} in v)" for key in keys)
                 yield f"if not {element.least} <= {count} <= 1: return False"
+
+    def _named(self, rule: TypeRule, key: str) -> Iterator[str]:
+        """What is under one JSON name, if it is there."""
+        slot = rule.slots[key]
+        yield f"if {key!r} in v:"
+        yield from (f"    {line}" for line in (f"x = v[{key!r}]", "n -= 1", *self._property(slot, rule, "x")))
+        if slot.element.least and not slot.element.is_choice:
+            yield "else: return other(v, 1)"
 
     def _wide(self, rule: TypeRule, name: str) -> Iterator[str]:
         choices = [each for each in rule.elements.values() if each.is_choice]
@@ -134,6 +142,11 @@ class TypeWriter:
             self.name_of(own)
             targets = self.module.constant("targets", tuple(sorted(slot.use.targets or self.rules.resource_types)))
             yield f"if not reference({name}, c, {element.path!r}, {targets}): return False"
+        elif code == "Coding":
+            # Nearly all are known: they are looked up here, without a call.
+            key = ", ".join([*(f"{name}.get({each!r})" for each in ("system", "code", "display")), "c.language"])
+            known = f"({key}, len({name})) in codings"
+            yield f"if not ({known} or {self.name_of(own)}({name}, c, {element.path!r})): return False"
         else:
             yield f"if not {self.name_of(own)}({name}, c, {element.path!r}): return False"
         if element.binding and element.binding.strength == "required" and not own.is_primitive:

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from app.fhir.canonicals import STRUCTURE
 from app.fhir.outcomes import Issue
 from app.profiles import json_files, r4
-from app.validation.overlays import Profiles
 from app.validation.packages.notes import notes_on
 from app.validation.packages.shapes import DEFINITION_TYPES, misshapen
+from app.validation.profiles import Profiles
 from app.validation.rules import BaseRules
 from app.validation.snapshots.broken import BrokenProfile, Flaw
 from app.validation.snapshots.differentials import prepared
@@ -52,7 +53,7 @@ def fixed_urls() -> frozenset[str]:
     """The URLs that packages and clients cannot give another meaning."""
     base = r4()
     own = [*json_files("structuredefinitions").values(), *json_files("terminology").values()]
-    types = (f"http://hl7.org/fhir/StructureDefinition/{name}" for name in base["types"])
+    types = (STRUCTURE + name for name in base["types"])
     return frozenset(
         [*base["profiles"], *base["value_sets"], *base["code_systems"], *types, *(str(each.get("url")) for each in own)]
     )

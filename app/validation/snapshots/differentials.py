@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from app.fhir.canonicals import STRUCTURE
 from app.validation.snapshots.parts import ElementDefinition, Part
-from app.validation.snapshots.structures import STRUCTURE, Structures
+from app.validation.snapshots.structures import Structures
 
 Json = Mapping[str, Any]
 _KEPT = ("url", "version", "type", "kind", "derivation", "baseDefinition", "context", "contextInvariant")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from app.validation.overlays import Profiles
+from app.validation.profiles import Profiles
 from app.validation.snapshots.broken import BrokenProfile, Flaw
 from app.validation.snapshots.snapshot import Snapshots
 from app.validation.snapshots.structures import Structures

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from app.fhir.canonicals import STRUCTURE
 from app.validation.snapshots.parts import Part, defined, elements_of, tree_of
 
-STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 _ELEMENT_CONSTRAINT = {
     "key": "ele-1",
     "severity": "error",

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from app.fhir.canonicals import claimed_profiles
 from app.fhir.outcomes import Issue
 
 
@@ -11,12 +12,12 @@ def not_checked(issues: Sequence[Issue], resource: dict[str, Any], asked: Sequen
 
     issues: what was found in the resource. A profile that a resource only claims to follow stays a warning.
     """
-    meta = resource.get("meta")
-    claimed = meta.get("profile") if isinstance(meta, dict) else None
-    names = claimed if isinstance(claimed, list) else []
     own = str(resource.get("resourceType"))
     # What the resource does not claim is told at the resource, else at its claim.
-    places = {own, *(f"{own}.meta.profile[{place}]" for place, each in enumerate(names) if each in asked)}
+    places = {
+        own,
+        *(f"{own}.meta.profile[{place}]" for place, each in enumerate(claimed_profiles(resource)) if each in asked),
+    }
     if not asked or not any(issue.rule == "dmt-profile-unknown" and issue.expression in places for issue in issues):
         return []
     told = "A profile that is asked for is not known here, so nothing is said of the resource."

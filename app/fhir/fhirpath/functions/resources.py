@@ -7,6 +7,8 @@ from app.fhir.fhirpath.errors import EvaluationError
 from app.fhir.fhirpath.functions.table import Items, function
 from app.fhir.fhirpath.nodes import Frame, Node, children, system, text, type_of
 
+# How many resources are looked through in the time of one step.
+_LOOKS = 8
 _REFERENCE = re.compile(r"(?:.*/)?([A-Z][A-Za-z]{1,63})/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?")
 
 
@@ -84,7 +86,7 @@ def _resolved(frame: Frame, reference: str) -> Node | None:
     if reference.startswith("#"):
         return _contained(frame, reference[1:])
     resource = frame.resolver(reference) if frame.resolver else None
-    resource = resource or _entry(frame.root.value, reference)
+    resource = resource or _entry(frame, reference)
     if isinstance(resource, dict):
         return Node(resource, str(resource.get("resourceType", "")))
     match = _REFERENCE.fullmatch(reference)
@@ -96,17 +98,22 @@ def _contained(frame: Frame, wanted: str) -> Node | None:
         return frame.root
     # A contained resource refers to its siblings: those of the nearest container.
     holder = frame.resource.value if "contained" in frame.resource.value else frame.root.value
-    contained = holder.get("contained")
-    for each in contained if isinstance(contained, list) else []:
+    found = holder.get("contained")
+    contained = found if isinstance(found, list) else []
+    frame.spend(len(contained) // _LOOKS)
+    for each in contained:
         if isinstance(each, dict) and each.get("id") == wanted:
             return Node(each, str(each.get("resourceType", "")))
     return None
 
 
-def _entry(root: Any, reference: str) -> Any:
+def _entry(frame: Frame, reference: str) -> Any:
     """The resource of a Bundle entry by fullUrl, or by type and id for a relative reference."""
-    entries = root.get("entry") if root.get("resourceType") == "Bundle" else None
-    for entry in entries if isinstance(entries, list) else []:
+    root = frame.root.value
+    found = root.get("entry") if root.get("resourceType") == "Bundle" else None
+    entries = found if isinstance(found, list) else []
+    frame.spend(len(entries) // _LOOKS)
+    for entry in entries:
         if not isinstance(entry, dict):
             continue
         url, resource = entry.get("fullUrl"), entry.get("resource")

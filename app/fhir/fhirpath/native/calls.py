@@ -63,11 +63,19 @@ def _any(t: Translating, ways: Ways) -> str:
 def _meeting(t: Translating, some: Ways, others: Ways) -> str:
     """Whether an element at the end of some ways equals one at the end of others."""
     ways = tuple(
-        replace(other, start=way.start, lines=(*way.lines, *other.lines, f"if are_equal({way.name}, {other.name}):"))
+        replace(other, start=way.start, lines=(*way.lines, *other.lines, f"if {_equality(t, way, other)}:"))
         for way in some
         for other in others
     )
     return t.function(ways, lambda _: ["return True"], "return False") if ways else "False"
+
+
+def _equality(t: Translating, one: Way, other: Way) -> str:
+    """Whether two elements are equal. Where both have a code, most differ in that already."""
+    equal = f"are_equal({one.name}, {other.name})"
+    if one.type != other.type or "code" not in t.model.children(one.type):
+        return equal
+    return f"{one.name}.get('code') == {other.name}.get('code') and {equal}"
 
 
 def empty(t: Translating, left: Tree | None, call: Tree, focus: Way) -> Truth:
@@ -131,6 +139,10 @@ def length(t: Translating, left: Tree | None, call: Tree, focus: Way) -> Scalar:
     return Scalar(f"length({t.text(left, focus).code})", "Integer")
 
 
+def lower(t: Translating, left: Tree | None, call: Tree, focus: Way) -> Scalar:
+    return Scalar(f"lower({t.text(left, focus).code})", "String")
+
+
 def to_string(t: Translating, left: Tree | None, call: Tree, focus: Way) -> Scalar:
     value = t.scalar(left, focus) if left else Scalar(focus.name, focus.type)
     if class_of(t.model, value.kind) not in ("string", "date"):
@@ -181,4 +193,4 @@ TESTS: dict[str, _Test] = {
     "isDistinct": is_distinct,
 }
 _Value = Callable[[Translating, Tree | None, Tree, Way], Scalar]
-VALUES: dict[str, _Value] = {"length": length, "toString": to_string, "count": count}
+VALUES: dict[str, _Value] = {"length": length, "lower": lower, "toString": to_string, "count": count}

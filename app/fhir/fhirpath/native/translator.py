@@ -1,8 +1,8 @@
 """Turns constraints into plain Python on JSON values: the closures' answer, many times faster, for what is common.
 
-What is generated presumes what the gate of validation makes sure of: the structure around is right, and no primitive
-has an `_x` beside it. An expression with anything that is not known here raises Untranslatable; it is then left to the
-closures of compiler.py. app/validation/gate/runtime.py has the functions that generated code calls.
+What is generated presumes what validation makes sure of: the structure around is right, and no primitive has an `_x`
+beside it. An expression with anything that is not known here raises Untranslatable; it is then left to the closures of
+compiler.py.
 """
 
 from collections.abc import Collection, Mapping
@@ -10,8 +10,8 @@ from types import MappingProxyType
 
 from app.fhir.fhirpath.compiler import named_constant
 from app.fhir.fhirpath.native import calls
-from app.fhir.fhirpath.native.values import LOGIC, Scalar, Truth, class_of, literal, literals
-from app.fhir.fhirpath.native.ways import Paths, Untranslatable, Way, Ways
+from app.fhir.fhirpath.native.values import FROM_LEFT, LOGIC, UNKNOWN, Scalar, Truth, class_of, literal, literals
+from app.fhir.fhirpath.native.ways import Paths, Untranslatable, Way, Ways, readable
 from app.fhir.fhirpath.syntax import Tree, parse
 
 _COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
@@ -27,7 +27,25 @@ class Translator(Paths):
         c.resource is %resource. allowed: the JSON names that a profile leaves to a choice of the element, as in
         {"value": ["valueQuantity"]}. Raises Untranslatable.
         """
-        return self.truth(parse(text), self.start(type_, allowed)).true
+        return readable(self.truth(parse(text), self.start(type_, allowed, text)).true)
+
+    def sure(self, text: str, type_: str) -> str:
+        """As condition, but true only where the constraint holds for sure: what cannot be translated is left open."""
+        self._may_resolve = True
+        return readable(self._sure(parse(text), self.start(type_, {}, text)).true)
+
+    def _sure(self, tree: Tree, focus: Way) -> Truth:
+        try:
+            return self.truth(tree, focus)
+        except Untranslatable:
+            if tree.value not in FROM_LEFT or tree.kind != "binary":
+                raise
+        left = self._sure(tree.parts[0], focus)
+        try:
+            right = self._sure(tree.parts[1], focus)
+        except Untranslatable:
+            right = UNKNOWN
+        return FROM_LEFT[tree.value](left, right)
 
     def truth(self, tree: Tree, focus: Way) -> Truth:
         if tree.kind == "binary":

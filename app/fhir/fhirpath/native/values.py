@@ -71,3 +71,12 @@ LOGIC: dict[str, Callable[[Truth, Truth], Truth]] = {
         f"(({a.true} and {b.true}) or ({a.false} and {b.false}))",
     ),
 }
+
+# The same where a part of one side could not be translated, so that it is neither true nor false here although it may
+# be by the closures, or fail there: the second side counts only once the first is known.
+FROM_LEFT: dict[str, Callable[[Truth, Truth], Truth]] = {
+    "and": lambda a, b: Truth(f"({a.true} and {b.true})", f"({a.false} or ({a.true} and {b.false}))"),
+    "or": lambda a, b: Truth(f"({a.true} or ({a.false} and {b.true}))", f"({a.false} and {b.false})"),
+    "implies": lambda a, b: Truth(f"({a.false} or ({a.true} and {b.true}))", f"({a.true} and {b.false})"),
+}
+UNKNOWN = Truth("False", "False")

@@ -1,12 +1,21 @@
 """The ways of a translation from an element to other elements, and the Python that goes them."""
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from app.fhir.fhirpath.model import Child, Model, Variant
 from app.fhir.fhirpath.syntax import Tree
 
 _INDENT = "    "
+# What lets an expression come back to elements it has been at.
+_AGAIN = ("%", "resolve", "intersect")
+# Python takes 200 brackets and 20 loops within each other.
+_MOST_BRACKETS = 150
+_MOST_BLOCKS = 15
+_STRINGS = re.compile(r"'(?:[^'\\]|\\.)*'" + r'|"(?:[^"\\]|\\.)*"')
+_ABSTRACT = frozenset({"Resource", "DomainResource"})
 
 
 class Untranslatable(Exception):
@@ -38,18 +47,17 @@ Found = Callable[[str], list[str]]
 
 
 class Paths:
-    """Finds the ways of paths. emit: takes parameters and body of a function, gives its name.
+    """Finds the ways of paths. emit: takes parameters and body of a function, gives its name."""
 
-    is_many: whether a type's element, by its JSON name, may repeat.
-    """
-
-    def __init__(self, model: Model, is_many: Callable[[str, str], bool], emit: Callable[[str, str], str]) -> None:
-        self.model, self._is_many, self._emit = model, is_many, emit
-        self._count, self._resource = 0, ""
+    def __init__(self, model: Model, emit: Callable[[str, str], str]) -> None:
+        self.model, self._emit = model, emit
+        self._count, self._resource, self._may_resolve, self._pays = 0, "", False, False
         self._allowed: Mapping[str, Collection[str]] = {}
 
-    def start(self, type_: str, allowed: Mapping[str, Collection[str]]) -> Way:
+    def start(self, type_: str, allowed: Mapping[str, Collection[str]], text: str) -> Way:
         """The element v of a new expression. Names start anew, so that equal parts make equal functions."""
+        # What only goes down from the element ends soon; the others could go over everything again and again.
+        self._pays = any(each in text for each in _AGAIN)
         self._count, self._resource, self._allowed = 0, type_.partition(".")[0], allowed
         return Way("v", "v", type_)
 
@@ -72,7 +80,9 @@ class Paths:
             case "type", "as":
                 return self._of_type(self.ways(tree.parts[0], focus, is_first=is_first), tree.parts[1])
             case "path", _:
-                return self._step(self.ways(tree.parts[0], focus, is_first=is_first), tree.parts[1])
+                left, step = self.ways(tree.parts[0], focus, is_first=is_first), tree.parts[1]
+                is_union = step.kind == "call" and step.value == "combine"
+                return left + self.ways(step.parts[0], focus) if is_union else self._step(left, step)
         raise Untranslatable
 
     def _step(self, ways: Ways, step: Tree) -> Ways:
@@ -85,55 +95,77 @@ class Paths:
                 return self._of_type(ways, step.parts[0])
             case "call", "trace":
                 return ways
+            case "call", "resolve" if self._may_resolve:
+                return tuple(self._target(way) for way in ways)
             case "call", "select":
                 return tuple(_joined(way, end) for way in ways for end in self.ways(step.parts[0], way.end))
             case "call", "extension":
                 known = self._children(ways, "extension")
                 test = f".get('url') == {text_of(step)!r}:"
-                return tuple(replace(way, lines=(*way.lines, f"if {way.name}{test}"), key="") for way in known)
+                return tuple(_longer(way, f"if {way.name}{test}") for way in known)
         raise Untranslatable
 
     def _children(self, ways: Ways, name: str) -> Ways:
         made: list[Way] = []
         for way in ways:
             known = self.model.children(way.type)
-            if way.type in ("Resource", "DomainResource") or not known:
+            if way.type in _ABSTRACT or not known:
                 raise Untranslatable
             if way.type in self.model.primitives:
                 if name in known:
                     raise Untranslatable
                 continue
-            made += [self._child(way, *variant) for variant in self._variants(way, known.get(name))]
+            if child := known.get(name):
+                made += [self._child(way, child, *variant) for variant in self._variants(way, child)]
         return tuple(made)
 
-    def _variants(self, way: Way, child: Child | None) -> Iterator[Variant]:
-        allowed = self._allowed.get(child.name) if child and way.name == "v" and not way.lines else None
-        for each in child.variants if child else ():
+    def _variants(self, way: Way, child: Child) -> Iterator[Variant]:
+        allowed = self._allowed.get(child.name) if way.name == "v" and not way.lines else None
+        for each in child.variants:
             if allowed is None or each.key in allowed:
                 yield each
 
-    def _child(self, way: Way, key: str, type_: str) -> Way:
+    def _child(self, way: Way, child: Child, key: str, type_: str) -> Way:
         self._count += 1
-        name, is_many = f"n{self._count}", self._is_many(way.type, key)
+        name = f"n{self._count}"
         line = f"if ({name} := {way.name}.get({key!r})) is not None:"
-        if is_many:
-            line = f"for {name} in {way.name}.get({key!r}, ()):"
+        if child.is_many:
+            found = f"{way.name}.get({key!r}, ())"
+            line = f"for {name} in {f'paid({found}, c)' if self._pays else found}:"
         return Way(
             way.start,
             name,
             type_,
             (*way.lines, line),
-            way.is_many or is_many,
+            way.is_many or child.is_many,
             "" if way.lines or not way.start else key,
         )
 
+    def _target(self, way: Way) -> Way:
+        """What a Reference points at, of any type until ofType() tells it."""
+        if way.type != "Reference":
+            raise Untranslatable
+        self._count += 1
+        name = f"n{self._count}"
+        return _longer(way, f"for {name} in resolved({way.name}, c):", name=name, type="Resource")
+
     def filtered(self, way: Way, test: Tree) -> Way:
-        return replace(way, lines=(*way.lines, f"if {self.condition_of(test, way.end)}:"), key="")
+        return _longer(way, f"if {self.condition_of(test, way.end)}:")
 
     def _of_type(self, ways: Ways, wanted: Tree) -> Ways:
         if wanted.kind != "name" or not self.model.has(wanted.value):
             raise Untranslatable
-        return tuple(way for way in ways if self._is_of_type(way.type, wanted.value))
+        return tuple(cast for way in ways for cast in self._cast(way, wanted.value))
+
+    def _cast(self, way: Way, wanted: str) -> Iterator[Way]:
+        """The way, if its end can be of a type. Of which type a resource is shows only when it is there."""
+        if way.type != "Resource":
+            if self._is_of_type(way.type, wanted):
+                yield way
+        elif wanted in _ABSTRACT:
+            raise Untranslatable
+        else:
+            yield _longer(way, f"if {way.name}['resourceType'] == {wanted!r}:", type=wanted)
 
     def _is_of_type(self, type_: str, wanted: str) -> bool:
         # A primitive is cast to its very type only, as by the closures.
@@ -145,15 +177,31 @@ class Paths:
         for way in ways:
             lines += [_INDENT * depth + line for depth, line in enumerate(way.lines)]
             lines += [_INDENT * len(way.lines) + line for line in found(way.name)]
-        start = ways[0].start
-        name = self._emit(f"{start or '_'}, c", "\n".join([*lines, otherwise]))
+        start = next((way.start for way in ways if way.start), "")
+        if any(len(way.lines) > _MOST_BLOCKS for way in ways):
+            raise Untranslatable
+        name = self._emit(f"{start or '_'}, c", "\n".join(map(readable, [*lines, otherwise])))
         return f"{name}({start or None}, c)"
+
+
+def readable(text: str) -> str:
+    """The text, if Python's parser takes it. Raises Untranslatable for too many brackets within each other."""
+    if text.count("(") > _MOST_BRACKETS:
+        brackets = re.sub(r"[^()]", "", _STRINGS.sub("", text))
+        depths = accumulate(1 if bracket == "(" else -1 for bracket in brackets)
+        if max(depths) > _MOST_BRACKETS:
+            raise Untranslatable
+    return text
 
 
 def text_of(call: Tree) -> str:
     if len(call.parts) != 1 or not isinstance(call.parts[0].value, str) or call.parts[0].kind != "literal":
         raise Untranslatable
     return call.parts[0].value
+
+
+def _longer(way: Way, line: str, **changes: str) -> Way:
+    return replace(way, lines=(*way.lines, line), key="", **changes)  # type: ignore[arg-type]
 
 
 def _joined(way: Way, end: Way) -> Way:
