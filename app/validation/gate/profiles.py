@@ -221,8 +221,9 @@ class ProfileWriter:
         if isinstance(pattern, str):
             return f"({name} == {pattern!r})"
         if isinstance(pattern, dict):
-            tests = ("v is not None", *(self._pattern(f"v.get({key!r})", each) for key, each in pattern.items()))
-            return f"{self._module.function('v', 'return ' + ' and '.join(tests))}({name})"
+            inner = self._fresh()
+            tests = (self._pattern(f"{inner}.get({key!r})", each) for key, each in pattern.items())
+            return f"(({inner} := {name}) is not None and {' and '.join(tests)})"
         if isinstance(pattern, list):
             return "(" + " and ".join(f"{self._has(each)}({name})" for each in pattern) + ")"
         return f"{self._module.constant('pattern', dumps(pattern))}({name})"

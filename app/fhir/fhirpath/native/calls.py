@@ -40,7 +40,7 @@ class Translating(Protocol):
 def exists(t: Translating, left: Tree | None, call: Tree, focus: Way) -> Truth:
     before, inner = method(left) if left else (None, None)
     if before and inner and inner.value == "intersect" and not call.parts:
-        found = _meeting(t, t.ways(before, focus), t.ways(inner.parts[0], focus))
+        found = _meeting(t, t.ways(before, focus), t.ways(inner.parts[0], replace(focus, is_far=True)))
     else:
         ways = tuple(way for part in _united(left) for way in t.found(part, focus))
         found = _any(t, tuple(t.filtered(way, call.parts[0]) for way in ways) if call.parts else ways)

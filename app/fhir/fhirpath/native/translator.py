@@ -27,12 +27,12 @@ class Translator(Paths):
         c.resource is %resource. allowed: the JSON names that a profile leaves to a choice of the element, as in
         {"value": ["valueQuantity"]}. Raises Untranslatable.
         """
-        return readable(self.truth(parse(text), self.start(type_, allowed, text)).true)
+        return readable(self.truth(parse(text), self.start(type_, allowed)).true)
 
     def sure(self, text: str, type_: str) -> str:
         """As condition, but true only where the constraint holds for sure: what cannot be translated is left open."""
         self._may_resolve = True
-        return readable(self._sure(parse(text), self.start(type_, {}, text)).true)
+        return readable(self._sure(parse(text), self.start(type_, {})).true)
 
     def _sure(self, tree: Tree, focus: Way) -> Truth:
         try:

@@ -9,8 +9,6 @@ from app.fhir.fhirpath.model import Child, Model, Variant
 from app.fhir.fhirpath.syntax import Tree
 
 _INDENT = "    "
-# What lets an expression come back to elements it has been at.
-_AGAIN = ("%", "resolve", "intersect")
 # Python takes 200 brackets and 20 loops within each other.
 _MOST_BRACKETS = 150
 _MOST_BLOCKS = 15
@@ -26,7 +24,8 @@ class Untranslatable(Exception):
 class Way:
     """A way from a start to elements: lines that open loops and conditions, and the variable and type at its end.
 
-    key: the JSON name, where the way is a single step.
+    key: the JSON name, where the way is a single step. is_far: it does not only go down from the element the expression
+    runs on, so it could go over everything again and again; its loops pay for their steps.
     """
 
     start: str
@@ -35,11 +34,12 @@ class Way:
     lines: tuple[str, ...] = ()
     is_many: bool = False
     key: str = ""
+    is_far: bool = False
 
     @property
     def end(self) -> "Way":
         """The element at the end as a start of its own."""
-        return Way(self.name, self.name, self.type)
+        return Way(self.name, self.name, self.type, is_far=self.is_far)
 
 
 Ways = tuple[Way, ...]
@@ -51,13 +51,11 @@ class Paths:
 
     def __init__(self, model: Model, emit: Callable[[str, str], str]) -> None:
         self.model, self._emit = model, emit
-        self._count, self._resource, self._may_resolve, self._pays = 0, "", False, False
+        self._count, self._resource, self._may_resolve = 0, "", False
         self._allowed: Mapping[str, Collection[str]] = {}
 
-    def start(self, type_: str, allowed: Mapping[str, Collection[str]], text: str) -> Way:
+    def start(self, type_: str, allowed: Mapping[str, Collection[str]]) -> Way:
         """The element v of a new expression. Names start anew, so that equal parts make equal functions."""
-        # What only goes down from the element ends soon; the others could go over everything again and again.
-        self._pays = any(each in text for each in _AGAIN)
         self._count, self._resource, self._allowed = 0, type_.partition(".")[0], allowed
         return Way("v", "v", type_)
 
@@ -74,7 +72,7 @@ class Paths:
             case "this", "$this":
                 return (focus,)
             case "variable", "resource" if self._resource in self.model.resources:
-                return (Way("", "c.resource", self._resource),)
+                return (Way("", "c.resource", self._resource, is_far=True),)
             case "call", _:
                 return self._step((focus,), tree)
             case "type", "as":
@@ -131,7 +129,7 @@ class Paths:
         line = f"if ({name} := {way.name}.get({key!r})) is not None:"
         if child.is_many:
             found = f"{way.name}.get({key!r}, ())"
-            line = f"for {name} in {f'paid({found}, c)' if self._pays else found}:"
+            line = f"for {name} in {f'paid({found}, c)' if way.is_far else found}:"
         return Way(
             way.start,
             name,
@@ -139,6 +137,7 @@ class Paths:
             (*way.lines, line),
             way.is_many or child.is_many,
             "" if way.lines or not way.start else key,
+            way.is_far,
         )
 
     def _target(self, way: Way) -> Way:
@@ -147,7 +146,8 @@ class Paths:
             raise Untranslatable
         self._count += 1
         name = f"n{self._count}"
-        return _longer(way, f"for {name} in resolved({way.name}, c):", name=name, type="Resource")
+        far = replace(way, is_far=True)
+        return _longer(far, f"for {name} in resolved({way.name}, c):", name=name, type="Resource")
 
     def filtered(self, way: Way, test: Tree) -> Way:
         return _longer(way, f"if {self.condition_of(test, way.end)}:")
