@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from app.fhir.fhirpath import FhirPathError, Frame, Node, r4_model
-from app.fhir.fhirpath.native import quick_test
+from app.fhir.fhirpath import Frame, Node, r4_model
 from app.terminology import Answer, Terminology
 from app.validation.checks.bundles import check_entries
 from app.validation.checks.codes import check_binding, is_member
@@ -17,17 +16,13 @@ from app.validation.checks.links import check_document
 from app.validation.checks.narrative import narrative_flaws
 from app.validation.checks.primitives import doubt, element_id_flaw
 from app.validation.checks.questionnaires import Lookup, check_response, find_questionnaire
+from app.validation.constraints import check_constraints
 from app.validation.rules import BaseRules, Constraint, Slot, TypeRule
 from app.validation.telling import flaws, suggestions
 from app.validation.telling.report import Report, Scope, Spot
 
 # The greatest value set of language codes is required to hold them, although the binding itself is only preferred.
 _LANGUAGE_SYSTEM = "urn:ietf:bcp:47"
-# Constraints that give neither true nor false where an optional element is missing -> that element.
-_PRESUMES = {"bdl-8": "fullUrl", "ras-2": "probability"}
-# Constraints that give neither true nor false where units differ, or where a choice is of another type than they are
-# about: nothing is reported then.
-_OPEN = frozenset({"rng-2", "vs-1"})
 
 ExtensionCheck = Callable[["Walk", dict[str, Any], Spot, Scope], None]
 ResourceCheck = Callable[["Walk", dict[str, Any], Scope, str], None]
@@ -281,47 +276,8 @@ class Walk:
     def constraints(
         self, constraints: tuple[Constraint, ...], value: Any, extra: Any, spot: Spot, scope: Scope, type_: str
     ) -> None:
-        is_sound = scope.is_sound and extra is None and not self.report.is_full
-        open_ = [
-            each
-            for each in constraints
-            if not (is_sound and _holds_surely(each, value, type_, scope)) and not self._is_moot(each.key, value, scope)
-        ]
-        if not open_:
-            return
-        node = Node(value, type_, extra)
-        scope.frame.context = node
-        for each in open_:
-            try:
-                holds = each.expression.is_true(scope.frame, node)
-            except (FhirPathError, ArithmeticError) as error:
-                if scope.frame.steps < 0:
-                    self.exhausting.add(scope.path)
-                told = f"{each.key} cannot be evaluated: {error}"
-                self.report.add("invariant", told, spot, severity=each.severity, rule=each.key)
-                continue
-            if not holds and not (each.key in _OPEN and not each.expression.on(scope.frame, node)):
-                self.report.add(
-                    "invariant",
-                    f"{each.key}: {each.human.rstrip('.')}",
-                    spot,
-                    severity=each.severity,
-                    rule=each.key,
-                )
-
-    def _is_moot(self, key: str, value: Any, scope: Scope) -> bool:
-        if key == "dom-6":
-            # A contained resource needs no narrative of its own.
-            return scope.is_contained
-        presumed = _PRESUMES.get(key)
-        return presumed is not None and not any(name.lstrip("_").startswith(presumed) for name in value)
-
-
-def _holds_surely(constraint: Constraint, value: Any, type_: str, scope: Scope) -> bool:
-    """Whether a constraint holds on an element of the right form by a quick look. False: that is not known."""
-    test = quick_test(constraint.expression.text, type_)
-    # Of the resource around an inner element not all may have been checked.
-    return test is not None and (value is scope.resource or not test.is_wide) and test.holds(value, scope)
+        if not check_constraints(self.report, constraints, Node(value, type_, extra), spot, scope):
+            self.exhausting.add(scope.path)
 
 
 def _is_plainly_fine(slot: Slot, value: Any) -> bool:

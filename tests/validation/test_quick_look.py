@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.profiles import json_files
-from app.validation import Validator, load_validator, walk
+from app.validation import Validator, constraints, load_validator
 from tools.oracle.mutants import mutants
 
 Json = dict[str, Any]
@@ -20,7 +20,7 @@ def validator() -> Validator:
 
 def test_the_closures_alone_find_the_same_issues(validator: Validator, monkeypatch: pytest.MonkeyPatch) -> None:
     found = [validator.check(each) for each in CASES]
-    monkeypatch.setattr(walk, "quick_test", lambda text, type_: None)
+    monkeypatch.setattr(constraints, "quick_test", lambda text, type_: None)
 
     assert [validator.check(each) for each in CASES] == found
 
@@ -31,7 +31,7 @@ def test_no_quick_look_is_taken_at_what_has_not_the_form_of_its_type(
 ) -> None:
     resource = json_files("examples/valid")["Observation-dn4-score"] | change
     asked: list[str] = []
-    monkeypatch.setattr(walk, "quick_test", lambda text, type_: asked.append(type_))
+    monkeypatch.setattr(constraints, "quick_test", lambda text, type_: asked.append(type_))
 
     validator.check(resource)
 

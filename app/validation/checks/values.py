@@ -5,8 +5,9 @@ from typing import Any
 from app.fhir.fhirpath import FhirPathError, Node
 from app.fhir.fhirpath.nodes import system
 from app.fhir.fhirpath.operators import compare
+from app.validation.checks.equality import has_pattern, same
 from app.validation.overlays import Overlay
-from app.validation.slicing import Item, has_pattern, same
+from app.validation.slicing import Item
 from app.validation.telling import breaches
 from app.validation.telling.report import Report
 

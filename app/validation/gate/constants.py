@@ -7,11 +7,11 @@ from app.fhir.fhirpath import compile_expression
 from app.fhir.json import parse
 from app.terminology import Answer
 from app.validation.checks.codes import check_binding, codings
+from app.validation.checks.equality import has_pattern, same
 from app.validation.conformance import Conformance
 from app.validation.gate.runtime import Context, Kept, remember
 from app.validation.overlays import Overlay
 from app.validation.rules import Binding, Constraint
-from app.validation.slicing import has_pattern, same
 from app.validation.telling.report import Report, Scope, Spot
 from app.validation.walk import Walk
 

@@ -4,16 +4,15 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
-from typing import Any
 
 from app.fhir.fhirpath.model import SYSTEM_TYPES
-from app.fhir.json import dumps
+from app.validation.gate.asked import Asked, Unwritable
 from app.validation.gate.module import Module
 from app.validation.gate.types import TypeWriter
 from app.validation.overlays import Overlay, Profile, Slicing
 from app.validation.profiles import Profiles
 from app.validation.rules import Element, Slot, TypeRule
-from app.validation.slicing import DEFAULT, Slicer, asks_anything, steps_of
+from app.validation.slicing import DEFAULT, Slicer
 
 # What of an overlay is written here. What else it may ask is left to the diagnosing pass.
 _WRITTEN = """
@@ -25,10 +24,6 @@ _CALL = re.compile(r"\w+\(v, c\)")
 Place = tuple[str, ...]
 
 
-class Unwritable(Exception):
-    """The element is left to the diagnosing pass."""
-
-
 class ProfileWriter:
     """Writes profiles into a module. Each function takes the value v and the context c.
 
@@ -37,6 +32,7 @@ class ProfileWriter:
 
     def __init__(self, module: Module, types: TypeWriter, profiles: Profiles, slicer: Slicer) -> None:
         self._module, self._types, self._profiles, self._slicer = module, types, profiles, slicer
+        self._asked = Asked(module, types.rules, slicer)
         self._names = 0
         self._key = ""
 
@@ -68,9 +64,9 @@ class ProfileWriter:
         if slot and overlay.types:
             yield from self._type(overlay, slot, name)
         if overlay.fixed is not None:
-            yield f"if not {self._same(name, overlay.fixed)}: return False"
+            yield f"if not {self._asked.same(name, overlay.fixed)}: return False"
         if overlay.pattern is not None:
-            yield f"if not {self._pattern(name, overlay.pattern)}: return False"
+            yield f"if not {self._asked.pattern(name, overlay.pattern)}: return False"
         yield from self._limits(overlay, type_, name)
         if overlay.binding and overlay.binding.strength == "required":
             bound = self._module.constant("bound", type_, overlay.binding.value_set)
@@ -135,7 +131,7 @@ class ProfileWriter:
                 yield from (f"    {line}" for line in lines)
 
     def _each(self, overlay: Overlay, place: Place, slot: Slot, items: str, item: str) -> Iterator[str]:
-        body = list(self._item(overlay, place, slot, self._rule(slot), "v"))
+        body = list(self._item(overlay, place, slot, self._asked.rule(slot), "v"))
         if body:
             yield f"for {item} in {items}:"
             yield f"    if not {self._function(body)}({item}, c): return False"
@@ -148,11 +144,11 @@ class ProfileWriter:
             raise Unwritable
         found = {key: self._fresh() for key in overlay.slices}
         for key, slice_ in overlay.slices.items():
-            yield f"{found[key]} = [{item} for {item} in {items} if {self._belongs(slice_, slicing, slot, item)}]"
+            yield f"{found[key]} = [{item} for {item} in {items} if {self._asked.belongs(slice_, slicing, slot, item)}]"
             yield from _count(slice_, f"len({found[key]})")
             yield from self._each(slice_, (*place, ":" + key), slot, found[key], item)
         if slicing.rules == "closed":
-            tests = [self._belongs(each, slicing, slot, item) for each in overlay.slices.values()]
+            tests = [self._asked.belongs(each, slicing, slot, item) for each in overlay.slices.values()]
             yield f"for {item} in {items}:"
             yield f"    if not ({' or '.join(tests)}): return False"
 
@@ -187,16 +183,13 @@ class ProfileWriter:
 
     def _value(self, overlay: Overlay, slicing: Slicing | None, place: Place, slot: Slot, item: str) -> Iterator[str]:
         """What a single element of one type must be, with what its slice asks."""
-        rule = self._rule(slot)
+        rule = self._asked.rule(slot)
         yield from self._item(overlay, place, slot, rule, item)
         own = [(key, each) for key, each in overlay.slices.items() if slicing and _allows(each, slot)]
         for key, slice_ in own:
             yield from self._item(slice_, (*place, ":" + key), slot, rule, item)
         if slicing and slicing.rules == "closed" and not own:
             yield "return False"
-
-    def _rule(self, slot: Slot) -> TypeRule | None:
-        return None if slot.use.code == "Resource" else self._types.rules.rule_of(slot)
 
     def _type(self, overlay: Overlay, slot: Slot, name: str) -> Iterator[str]:
         code = slot.use.code
@@ -210,82 +203,6 @@ class ProfileWriter:
         profiles = [url for each in allowed for url in each.profiles]
         if len(profiles) == 1 and code != "Extension":
             yield f"if not profiled({name}, c, {profiles[0]!r}): return False"
-
-    def _same(self, name: str, fixed: Any) -> str:
-        if isinstance(fixed, str):
-            return f"({name} == {fixed!r})"
-        return f"{self._module.constant('fixed', dumps(fixed))}({name})"
-
-    def _pattern(self, name: str, pattern: Any) -> str:
-        """A Python expression: whether a value, or None, has a pattern."""
-        if isinstance(pattern, str):
-            return f"({name} == {pattern!r})"
-        if isinstance(pattern, dict):
-            inner = self._fresh()
-            tests = (self._pattern(f"{inner}.get({key!r})", each) for key, each in pattern.items())
-            return f"(({inner} := {name}) is not None and {' and '.join(tests)})"
-        if isinstance(pattern, list):
-            return "(" + " and ".join(f"{self._has(each)}({name})" for each in pattern) + ")"
-        return f"{self._module.constant('pattern', dumps(pattern))}({name})"
-
-    def _has(self, pattern: Any) -> str:
-        """A function: whether a list, or None, has an item with a pattern."""
-        test = self._pattern("y", pattern)
-        if isinstance(pattern, dict):
-            test = " and ".join(self._pattern(f"y.get({key!r})", each) for key, each in pattern.items())
-        return self._module.function("v", f"for y in v or ():\n    if {test}: return True\nreturn False")
-
-    def _belongs(self, slice_: Overlay, slicing: Slicing, slot: Slot, name: str) -> str:
-        """A Python expression: whether an item belongs to a slice."""
-        tests = [self._discriminates(slice_, kind, path, slot, name) for kind, path in slicing.discriminators]
-        return " and ".join(tests)
-
-    def _discriminates(self, slice_: Overlay, kind: str, path: str, slot: Slot, name: str) -> str:
-        steps = steps_of(path)
-        if kind not in ("value", "pattern") or any("(" in step for step in steps):
-            raise Unwritable
-        rules = list(self._slicer.overlays_at(slice_, steps))
-        if not rules and path == "url":
-            rules = [self._slicer.url_rule(slice_)]
-        return self._reaches(
-            [step for step in steps if step != "$this"], slot, list(filter(asks_anything, rules)), name
-        )
-
-    def _reaches(self, steps: list[str], slot: Slot, rules: list[Overlay], name: str) -> str:
-        """A Python expression: whether any element at the end of the steps is as one of the rules asks."""
-        if not steps:
-            return "(" + (" or ".join(self._conforms(each, slot, name) for each in rules) or "False") + ")"
-        below = self._below(slot, steps[0])
-        child = f"{name}.get({below.element.name!r})"
-        if below.is_many:
-            test = self._module.function("v", f"return {self._reaches(steps[1:], below, rules, 'v')}")
-            return f"any_of({test}, {child})"
-        if steps[1:] or any(rule.children for rule in rules):
-            test = self._reaches(steps[1:], below, rules, "v")
-            return f"{self._module.function('v', f'return v is not None and {test}')}({child})"
-        return self._reaches([], below, rules, child)
-
-    def _below(self, slot: Slot, name: str) -> Slot:
-        rule = self._rule(slot)
-        found = rule.slots.get(name) if rule else None
-        if found is None or found.element.is_choice:
-            raise Unwritable
-        return found
-
-    def _conforms(self, overlay: Overlay, slot: Slot, name: str) -> str:
-        """A Python expression: whether a value has what an overlay and those below it fix. As in slicing.py."""
-        tests = []
-        if overlay.fixed is not None:
-            tests.append(self._same(name, overlay.fixed))
-        if overlay.pattern is not None:
-            tests.append(self._pattern(name, overlay.pattern))
-        if overlay.binding and overlay.binding.strength == "required":
-            tests.append(f"{self._module.constant('member', slot.use.code, overlay.binding.value_set)}({name})")
-        for child, below in overlay.children.items():
-            for part in (below, *below.slices.values()):
-                if asks_anything(part):
-                    tests.append(self._reaches([child], slot, [part], name))
-        return f"({' and '.join(tests)})"
 
 
 def _asks_more(overlay: Overlay) -> bool:

@@ -1,6 +1,7 @@
 """The ways of a translation from an element to other elements, and the Python that goes them."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -46,7 +47,7 @@ Ways = tuple[Way, ...]
 Found = Callable[[str], list[str]]
 
 
-class Paths:
+class Paths(ABC):
     """Finds the ways of paths. emit: takes parameters and body of a function, gives its name."""
 
     def __init__(self, model: Model, emit: Callable[[str, str], str]) -> None:
@@ -59,9 +60,9 @@ class Paths:
         self._count, self._resource, self._allowed = 0, type_.partition(".")[0], allowed
         return Way("v", "v", type_)
 
+    @abstractmethod
     def condition_of(self, tree: Tree, focus: Way) -> str:
-        """A Python expression that is true where an expression is. Translator gives it."""
-        raise NotImplementedError
+        """A Python expression that is true where an expression is."""
 
     def ways(self, tree: Tree, focus: Way, *, is_first: bool = True) -> Ways:
         """The ways from the focus to the elements of a path."""
