@@ -1,5 +1,7 @@
 """The fast gate and the diagnosing pass agree: on our examples, their mutants, and whatever else can be thought up."""
 
+import subprocess
+import sys
 from collections import Counter
 from copy import deepcopy
 from pathlib import Path
@@ -148,6 +150,22 @@ def test_a_folder_others_can_write_to_is_not_used(tmp_path: Path) -> None:
 
     assert list(folder.iterdir()) == []
     assert validator.admits(SAMPLES["Condition"]) is True
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
+    # A limit on the size of files stands for a disk that is full in the middle of one.
+    program = """
+import resource, sys
+from pathlib import Path
+from app.validation import load_validator
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+print(load_validator(cache=Path(sys.argv[1])).prepare().admits({"resourceType": "Patient", "active": True}))
+"""
+
+    done = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "True"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.usefixtures("forgetful")

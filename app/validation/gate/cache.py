@@ -96,8 +96,13 @@ def _is_ours(folder: Path) -> bool:
 
 def _write(file: Path, content: bytes) -> None:
     """Write as a whole or not at all; the oldest files make room."""
-    with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as made:
-        made.write(content)
-    Path(made.name).replace(file)
+    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix="gate-")
+    try:
+        with os.fdopen(descriptor, "wb") as made:
+            made.write(content)
+        Path(name).replace(file)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
     for old in sorted(file.parent.glob("gate-*"), key=lambda each: each.stat().st_mtime)[:-_KEPT]:
         old.unlink(missing_ok=True)
