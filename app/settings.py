@@ -62,8 +62,22 @@ class Settings(BaseSettings):
     max_bundle_entries: int = Field(5_000, ge=1, description="Most entries of one batch or transaction.")
     page_size: int = Field(50, ge=1, le=1000, description="Search results per page when `_count` is not given.")
     max_page_size: int = Field(1_000, ge=1, description="Largest `_count`; a larger one is lowered to this.")
+    page_link_minutes: int = Field(
+        60, ge=1, le=10_080, description="How long the links to further pages of a search answer."
+    )
     search_handling: Literal["lenient", "strict"] = Field(
         "lenient", description="Unknown search parameters: reported and ignored, or refused."
+    )
+    update_as_create: bool = Field(True, description="Whether a PUT to an id that is not here creates the resource.")
+    conditional_delete: Literal["single", "multiple"] = Field(
+        "single", description="A conditional delete that matches several resources: refused, or deletes them all."
+    )
+    dangling_references: Literal["profiles", "strict", "off"] = Field(
+        "profiles",
+        description="References to what is not here: refused in what our profiles constrain, everywhere, or never.",
+    )
+    delete_referred: Literal["refuse", "allow"] = Field(
+        "refuse", description="Deleting what other resources refer to: refused, or allowed."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line shown.")
 

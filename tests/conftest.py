@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -117,6 +118,14 @@ def _fresh(request: pytest.FixtureRequest, folder: Path, kind: str) -> Iterator[
     asyncio.run(_execute(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
     yield _render(server.set(database=name))
     asyncio.run(_execute(server, f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+@asynccontextmanager
+async def new_database(server: URL, template: str, name: str) -> AsyncIterator[str]:
+    """The address of a fresh PostgreSQL database, dropped at the end."""
+    await _execute(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    yield _render(server.set(database=name))
+    await _execute(server, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def _render(url: URL) -> str:

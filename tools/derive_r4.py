@@ -9,13 +9,14 @@ same input, app/profiles/r4/definitions.json.gz:
     version            "4.0.1"
     types              name -> {kind, base, abstract, regex?, element: [ElementDefinition in short]} from snapshots;
                        constraint holds positions in `constraints`; targets are type names; ele-1, which every element
-                       has, is left out
+                       has, is left out; isSummary where it is true
     constraints        [key, severity, human, expression, source]
     profiles           url -> {type, kind, baseDefinition, context?, element: [...]} from differentials, extensions
                        too; isModifier of the profile where it is true
     code_systems       url -> {content, case?, codes: {code: display}, parents?: {code: [parent codes]}}
     value_sets         url -> {include: [...], exclude?: [...]}: the compose element in short
-    search_parameters  [{code, url, base, type, expression?, target?}]
+    search_parameters  [{code, url, base, type, expression?, target?, component?, comparator?, modifier?, chain?,
+                       multipleOr?, xpathUsage? (where it is not normal)}]
 """
 
 import argparse
@@ -47,6 +48,10 @@ _EXTENSION_TYPE = _STRUCTURE + "structuredefinition-fhir-type"
 _REGEX = _STRUCTURE + "regex"
 _KEPT = ("path", "min", "max", "sliceName", "contentReference", "maxLength", "slicing")
 _KEPT_IN_PROFILES = ("id", *_KEPT)
+_KEPT_IN_PARAMETERS = (
+    *("code", "url", "base", "type", "expression", "target", "component"),
+    *("comparator", "modifier", "chain", "multipleOr", "multipleAnd", "xpathUsage"),
+)
 # Of terminologies from outside HL7 nothing is copied: these are fragments or belong to others.
 _OUTSIDE = ("http://dicom.nema.org/", "http://loinc.org", "http://snomed.info/")
 
@@ -167,6 +172,8 @@ def _element(element: Json, kept: tuple[str, ...], constraints: dict[tuple[str, 
         made["type"] = [_element_type(each) for each in element["type"]]
     if "binding" in element and "valueSet" in element["binding"]:
         made["binding"] = {name: element["binding"][name] for name in ("strength", "valueSet")}
+    if element.get("isSummary") and kept is _KEPT:
+        made["isSummary"] = True
     keys = [_constraint(each, constraints) for each in element.get("constraint", []) if each["key"] != "ele-1"]
     if keys:
         made["constraint"] = keys
@@ -234,9 +241,10 @@ def _include(include: Json) -> Json:
 
 
 def _search_parameter(parameter: Json) -> Json:
-    return {
-        name: parameter[name] for name in ("code", "url", "base", "type", "expression", "target") if name in parameter
-    }
+    made = {name: parameter[name] for name in _KEPT_IN_PARAMETERS if name in parameter}
+    if made.get("xpathUsage") == "normal":
+        del made["xpathUsage"]
+    return made
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """FHIR dates and times, and the microseconds since 1970 that the store keeps."""
 
 import re
+from calendar import isleap, monthrange
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -66,9 +67,6 @@ def _width(start: datetime, part: dict[str, str | None]) -> int:
         return 60_000_000
     if part["day"]:
         return 86_400_000_000
-    following = start.replace(year=start.year + 1) if not part["month"] else _next_month(start)
-    return (following - start) // timedelta(microseconds=1)
-
-
-def _next_month(start: datetime) -> datetime:
-    return start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
+    # Counted in days: what follows the last year is no date.
+    days = monthrange(start.year, start.month)[1] if part["month"] else 365 + isleap(start.year)
+    return days * 86_400_000_000

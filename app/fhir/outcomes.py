@@ -75,11 +75,19 @@ class NotFound(Refused):
 
 
 class Gone(Refused):
-    """The resource was deleted."""
+    """The resource was deleted. version: the one that is the deletion, 0 where that is not known."""
+
+    def __init__(self, issues: Iterable[Issue], version: int = 0) -> None:
+        super().__init__(issues)
+        self.version = version
 
 
 class PreconditionFailed(Refused):
     """If-Match is stale, or a condition matches several resources."""
+
+
+class Conflict(Refused):
+    """What is there stands in the way: something refers to it, or others kept changing it."""
 
 
 class TooLarge(Refused):
@@ -88,6 +96,14 @@ class TooLarge(Refused):
 
 class NotSupported(Refused):
     """A verb this server does not offer there."""
+
+
+class Unprocessable(Refused):
+    """A request that is understood and does not fit what is there, such as a patch of an element that is missing."""
+
+
+class NotReady(Refused):
+    """What cannot be told yet: the same request may work later."""
 
 
 class WrongMediaType(Refused):

@@ -20,6 +20,9 @@ _TEXT_TYPES = {"string", "markdown", "code", "id", "canonical", "base64Binary"}
 _ATTRIBUTE = re.compile(r"""\b((?:href|src)\s*=\s*)(["'])(.*?)\2""")
 _ID = re.compile("[A-Za-z0-9.-]{1,64}")
 _CONDITIONAL = re.compile(r"[A-Z][A-Za-z]+\?.")
+_LOCAL = re.compile(
+    r"(?P<type>[A-Z][A-Za-z]+)/(?P<id>[A-Za-z0-9.-]{1,64})(/_history/(?P<version>[A-Za-z0-9.-]{1,64}))?(#.*)?"
+)
 _RESTFUL = re.compile(r"(?P<base>https?://.+)/[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}")
 
 
@@ -42,6 +45,20 @@ def references(resource: Any) -> Iterator[str]:
             waiting.extend(reversed(node))
 
 
+def located(resource: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The FHIRPath of every Reference that has a reference, and its text, in document order."""
+    yield from _located(resource, str(resource.get("resourceType", "")))
+
+
+def local(link: str, base: str) -> tuple[str, str, str] | None:
+    """(type, id, version) of a reference to a resource of this server, version "" for whichever is current.
+
+    base: the address of this server's FHIR endpoint. None for all that is elsewhere or within the resource.
+    """
+    found = _LOCAL.fullmatch(link.removeprefix(f"{base}/") if base else link)
+    return (found["type"], found["id"], found["version"] or "") if found else None
+
+
 def resolved(link: str, full_url: str, names: Mapping[str, str]) -> str:
     """What a link in the entry with this fullUrl stands for, given what is at each fullUrl of the Bundle.
 
@@ -61,6 +78,33 @@ def is_id(text: str) -> bool:
 def is_conditional(link: str) -> bool:
     """Whether a reference is a search, such as Patient?identifier=s|v, allowed in a transaction only."""
     return bool(_CONDITIONAL.match(link))
+
+
+def _located(node: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(node.get("reference"), str):
+        yield path, node["reference"]
+    for name, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _located(value, f"{path}.{_spelled(name)}")
+        elif isinstance(value, list):
+            for place, one in enumerate(value):
+                if isinstance(one, Mapping):
+                    yield from _located(one, f"{path}.{name}[{place}]")
+
+
+def _spelled(name: str) -> str:
+    """The name of an element in FHIRPath, where the type of a choice is no part of it."""
+    stem = name.removesuffix("Reference")
+    return f"{stem}.ofType(Reference)" if stem != name and stem in _choices() else name
+
+
+@cache
+def _choices() -> frozenset[str]:
+    """The names of elements that may be a Reference or something else, and are never the name of a plain element."""
+    paths = [element["path"] for definition in r4()["types"].values() for element in definition["element"]]
+    names = {path.rpartition(".")[2] for path in paths}
+    stems = {name.removesuffix("[x]") for name in names if name.endswith("[x]")}
+    return frozenset(stem for stem in stems if f"{stem}Reference" not in names)
 
 
 @cache

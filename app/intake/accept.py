@@ -5,27 +5,33 @@ search values, outbox items, audit rows and the remembered answer to an Idempote
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from inspect import isawaitable
 from typing import Any, Protocol
 
-from app.fhir import json as lossless
 from app.fhir.canonicals import claimed_profiles
-from app.fhir.instants import instant
-from app.fhir.outcomes import Issue, PreconditionFailed, Refused
-from app.intake.conditions import Conditions, locks, pairs
+from app.fhir.outcomes import Conflict, Issue, Refused
+from app.intake.conditions import Conditions, is_held, locks, of_type
 from app.intake.definitions import LOCK, DefinitionsChanged, PostedDefinitions
-from app.intake.links import checkable, linked
-from app.intake.writes import ANY_VERSION, Caller, Write, Written, misaddressed
-from app.store import idempotency, repository
-from app.store.database import Connection, Database, Lock, Unavailable
+from app.intake.integrity import reference_locks
+from app.intake.links import checkable
+from app.intake.patches import Ready, needs_reading, ready
+from app.intake.policy import Policy
+from app.intake.rounds import PATIENT_ROUNDS, ROUNDS, SECONDS, Moved, Turns, pause
+from app.intake.saving import Saving
+from app.intake.subsets import subset_issues
+from app.intake.writes import Caller, Write, Written, misaddressed
+from app.store import idempotency
+from app.store.database import Connection, Contended, Database, Lock, Unavailable, seen_from
 from app.store.idempotency import Answer
 from app.store.parameters import SearchParameters
-from app.store.repository import Change, Stored
 from app.store.search import Searcher
 from app.validation.packages.shapes import DEFINITION_TYPES
+
+Answers = Callable[[list[Written]], Answer | Awaitable[Answer]]
 
 LARGE = 100_000  # bytes
 _ATTEMPTS = 5
@@ -41,7 +47,8 @@ class Checker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """The door, with what it needs: store, rules, posted definitions, targets to tell, clock (microseconds) and ids."""
+    """The door, with what it needs: store, rules, posted definitions, targets to tell, clock (microseconds), ids, and
+    what the operator has decided."""
 
     database: Database
     checker: Checker
@@ -51,24 +58,27 @@ class Intake:
     targets_of: Callable[[str], Sequence[str]]
     clock: Callable[[], int]
     new_id: Callable[[], str]
+    policy: Policy = field(default_factory=Policy)
+    turns: Turns = field(default_factory=Turns)
 
-    async def accept(
-        self, writes: Sequence[Write], caller: Caller, answer: Callable[[list[Written]], Answer]
-    ) -> Answer:
+    async def accept(self, writes: Sequence[Write], caller: Caller, answer: Answers) -> Answer:
         """Do all the writes in one transaction and give the answer made from what became of them.
 
+        answer: is called inside the transaction; what it reads by the database then is the state the writes made.
         The same Idempotency-Key with the same request gets the first answer again and nothing is done.
         Raises Refused (or a kind of it) with every issue; then nothing was changed.
         """
+        async with self.turns.of(f"{w.type}/{w.id}?{w.condition}" for w in writes if w.method == "PATCH"):
+            return await self._in_turn(writes, caller, answer)
+
+    async def _in_turn(self, writes: Sequence[Write], caller: Caller, answer: Answers) -> Answer:
         if not any(write.type in DEFINITION_TYPES for write in writes):
             return await self._accept(writes, caller, answer)
         made = await self.recall(caller) or await self._accept_definitions(writes, caller, answer)
         await self.definitions.written()
         return made
 
-    async def _accept_definitions(
-        self, writes: Sequence[Write], caller: Caller, answer: Callable[[list[Written]], Answer]
-    ) -> Answer:
+    async def _accept_definitions(self, writes: Sequence[Write], caller: Caller, answer: Answers) -> Answer:
         """Like _accept. What others did to definitions in between may change the judgement, so it is made anew."""
         # One after the other, so that only other processes can come in between.
         async with self.definitions.turn:
@@ -79,50 +89,127 @@ class Intake:
         raise Unavailable("definitions keep changing")
 
     async def _accept(
-        self,
-        writes: Sequence[Write],
-        caller: Caller,
-        answer: Callable[[list[Written]], Answer],
-        state: int | None = None,
+        self, writes: Sequence[Write], caller: Caller, answer: Answers, state: int | None = None
     ) -> Answer:
-        """state: the definitions by which those among the writes are judged."""
-        warnings = await self._checked(writes, is_thorough=caller.wants_outcome)
+        """Round after round, each from clean state, until nobody came in between.
+
+        state: the definitions by which those among the writes are judged.
+        """
+        made, held, is_patient = None, frozenset[Lock](), False
+        end = asyncio.get_running_loop().time() + SECONDS
+        for done in range(1, ROUNDS + 1):
+            made = made or await self._ready(writes, caller)
+            is_last = done == ROUNDS
+            try:
+                return await self._transaction(made, caller, answer, state, held, is_patient=is_patient)
+            except Contended:
+                if is_last or asyncio.get_running_loop().time() > end:
+                    raise
+            except Moved as moved:
+                if is_last:
+                    raise _kept_changing(writes) from None
+                held |= moved.locks
+                # Whoever finds things moved again and again keeps everybody else away from them.
+                if done >= PATIENT_ROUNDS:
+                    held |= {of_type(write.type) for write in writes if write.search or write.method == "PATCH"}
+                    is_patient = is_patient or moved.is_stale
+                elif moved.is_stale:
+                    made = None
+            await pause(done)
+        raise _kept_changing(writes)
+
+    async def _ready(self, writes: Sequence[Write], caller: Caller) -> Ready:
+        """The writes as they are saved, checked."""
+        made = Ready(writes, writes, [""] * len(writes), [0] * len(writes))
+        if any(needs_reading(write) for write in writes):
+            async with self.database.reading() as connection:
+                made = await ready(writes, connection, partial(Conditions, self.searcher, base=caller.base))
+        return replace(made, warnings=await self._checked(made, is_thorough=caller.wants_outcome))
+
+    async def _transaction(
+        self,
+        made: Ready,
+        caller: Caller,
+        answer: Answers,
+        state: int | None,
+        held: frozenset[Lock],
+        *,
+        is_patient: bool,
+    ) -> Answer:
+        """is_patient: patches are applied and checked anew while nobody else can change what is patched."""
         async with self.database.writing() as connection:
+            locked = self._locks(made, caller, state) | held
             # All locks at once: they are taken in one order, so no two transactions wait for each other.
-            own = [Lock(f"idempotency {caller.idempotency_key}")] if caller.idempotency_key else []
-            kept = [LOCK] if state is not None else []
-            await self.database.lock(connection, [*own, *kept, *(lock for write in writes for lock in locks(write))])
+            await self.database.lock(connection, locked)
+            if is_patient:
+                made = await self._ready(made.asked, caller)
+                more = [lock for lock in self._locks(made, caller, state) if not is_held(lock, locked)]
+                if more and not self.database.is_sqlite:
+                    raise Moved(more, is_stale=True)
             if state is not None:
                 await self.definitions.require_state(connection, state)
-            if replay := own and await idempotency.recall(connection, caller.idempotency_key, caller.request_hash):
+            if replay := await _recalled(connection, caller):
                 return replay
-            written = await self._write(connection, writes, caller)
-            made = answer([replace(w, warnings=tuple(warnings[i])) for i, w in enumerate(written)])
-            if caller.idempotency_key:
-                key = caller.idempotency_key
-                await idempotency.remember(connection, key, caller.request_hash, made, self.clock())
-            return made
+            written = await self._save(connection, made, caller, locked)
+            return await self._answered(connection, written, caller, answer)
+
+    def _locks(self, made: Ready, caller: Caller, state: int | None) -> frozenset[Lock]:
+        own = [Lock(f"idempotency {caller.idempotency_key}")] if caller.idempotency_key else []
+        kept = [LOCK] if state is not None else []
+        concerned = (lock for write in made.writes for lock in locks(write))
+        referred = reference_locks(made.writes, self.policy, caller)
+        return frozenset([*own, *kept, *concerned, *referred])
+
+    async def _save(
+        self, connection: Connection, made: Ready, caller: Caller, locked: frozenset[Lock]
+    ) -> list[Written]:
+        saving = Saving(
+            connection=connection,
+            conditions=Conditions(self.searcher, connection, caller.base),
+            parameters=self.parameters,
+            policy=self.policy,
+            caller=caller,
+            # SQLite has one writer: whatever is not named here is held all the same.
+            held=None if self.database.is_sqlite else locked,
+            targets_of=self.targets_of,
+            now=self.clock(),
+            new_id=self.new_id,
+        )
+        written = await saving.save(made)
+        warnings = zip(written, made.warnings, strict=True)
+        return [replace(one, warnings=(*told, *one.warnings)) for one, told in warnings]
+
+    async def _answered(
+        self, connection: Connection, written: list[Written], caller: Caller, answer: Answers
+    ) -> Answer:
+        with seen_from(connection):
+            given = answer(written)
+            made = await given if isawaitable(given) else given
+        if caller.idempotency_key:
+            key = caller.idempotency_key
+            await idempotency.remember(connection, key, caller.request_hash, made, self.clock())
+        return made
 
     async def recall(self, caller: Caller) -> Answer | None:
         """The answer already given to this Idempotency-Key, so that nothing has to be checked again."""
-        if not caller.idempotency_key:
-            return None
         async with self.database.reading() as connection:
-            return await idempotency.recall(connection, caller.idempotency_key, caller.request_hash)
+            return await _recalled(connection, caller)
 
     def check(self, writes: Sequence[Write]) -> list[list[Issue]]:
         """The warnings about each write. Raises Refused if any has an error."""
         return _without_errors(self._all_issues(writes, is_thorough=True))
 
-    async def _checked(self, writes: Sequence[Write], *, is_thorough: bool) -> list[list[Issue]]:
+    async def _checked(self, made: Ready, *, is_thorough: bool) -> list[list[Issue]]:
         """By the definitions of now, posted ones among them; these are judged as definitions too.
 
         is_thorough: warnings are asked for too; otherwise what the fast gate admits is not looked at again.
         """
+        writes = made.writes
         if any(write.type not in DEFINITION_TYPES or claimed_profiles(write.tree) for write in writes):
             await self.definitions.refresh(write.tree for write in writes)
         found = _without_errors(await self._found(writes, is_thorough=is_thorough))
-        about = await self.definitions.judge(writes)
+        named = [replace(w, id=w.id or id_) for w, id_ in zip(writes, made.foreseen, strict=True)]
+        about = await self.definitions.judge(named)
         return _without_errors([[*issues, *more] for issues, more in zip(found, about, strict=True)])
 
     async def _found(self, writes: Sequence[Write], *, is_thorough: bool) -> list[list[Issue]]:
@@ -138,65 +225,18 @@ class Intake:
     def _issues(self, write: Write, look: Callable[[dict[str, Any]], list[Issue]]) -> list[Issue]:
         if write.tree is None:
             return []
-        where = f"{write.path}.resource" if write.path else ""
         issues = [
             *misaddressed(write.tree, write.type, write.id if write.method == "PUT" else ""),
+            *subset_issues(write),
             *look(checkable(write)),
         ]
-        return [issue.within(where) if where else issue for issue in issues]
+        return [issue.within(write.where) if write.where else issue for issue in issues]
 
-    async def _write(self, connection: Connection, writes: Sequence[Write], caller: Caller) -> list[Written]:
-        conditions = Conditions(self.searcher, connection, caller.base)
-        matches = [await conditions.match(w.type, w.if_none_exist, w.path) if w.if_none_exist else "" for w in writes]
-        placed = [replace(w, id=match or w.id or self.new_id()) for w, match in zip(writes, matches, strict=True)]
-        _refuse_twice(placed, matches)
-        placed = await linked(placed, conditions)
-        current = await repository.read_all(connection, [(w.type, w.id) for w in placed])
-        done = [
-            self._existing(w, current) if match else self._next(w, current.get((w.type, w.id)))
-            for w, match in zip(placed, matches, strict=True)
-        ]
-        changes = [
-            Change(written.stored, _tree(write, written), self.targets_of(write.type))
-            for write, written in zip(placed, done, strict=True)
-            if written.outcome in ("created", "updated", "deleted")
-        ]
-        await repository.save(
-            connection,
-            changes,
-            parameters=self.parameters,
-            actor=caller.actor,
-            request_id=caller.request_id,
-            base=caller.base,
-        )
-        return done
 
-    def _existing(self, write: Write, current: Mapping[repository.Key, Stored]) -> Written:
-        stored = current[write.type, write.id]
-        if stored.deleted:
-            told = f"The {write.type} that matched was deleted at the same moment."
-            raise PreconditionFailed([Issue("conflict", told, write.path)])
-        return Written("existing", stored)
-
-    def _next(self, write: Write, current: Stored | None) -> Written:
-        """The version this write makes of the current one, or the current one if nothing changes."""
-        _require_match(write, current)
-        if write.method == "DELETE":
-            return self._deletion(write, current)
-        if current and not current.deleted and write.method == "POST":
-            raise PreconditionFailed([Issue("conflict", f"{write.type}/{write.id} exists already.", write.path)])
-        if current and current.content is not None and lossless.same_content(write.text, current.content):
-            return Written("unchanged", current)
-        version, now = (current.version if current else 0) + 1, self.clock()
-        text = lossless.splice(write.text, resource_id=write.id, version=version, last_updated=instant(now))
-        stored = Stored(write.type, write.id, version, write.method, now, text)
-        return Written("updated" if current and not current.deleted else "created", stored)
-
-    def _deletion(self, write: Write, current: Stored | None) -> Written:
-        now = self.clock()
-        if current is None or current.deleted:
-            return Written("unchanged", current or Stored(write.type, write.id, 0, "DELETE", now, None))
-        return Written("deleted", Stored(write.type, write.id, current.version + 1, "DELETE", now, None))
+async def _recalled(connection: Connection, caller: Caller) -> Answer | None:
+    if not caller.idempotency_key:
+        return None
+    return await idempotency.recall(connection, caller.idempotency_key, caller.request_hash)
 
 
 def _without_errors(found: list[list[Issue]]) -> list[list[Issue]]:
@@ -205,32 +245,6 @@ def _without_errors(found: list[list[Issue]]) -> list[list[Issue]]:
     return found
 
 
-def _require_match(write: Write, current: Stored | None) -> None:
-    if write.if_match is None:
-        return
-    if current is None or (write.if_match == ANY_VERSION and current.deleted):
-        told = f"{write.type}/{write.id} is not here."
-        raise PreconditionFailed([Issue("conflict", told, write.path, rule="dmt-version")])
-    if write.if_match not in (ANY_VERSION, current.version):
-        text = f"If-Match asks for version {write.if_match}, the current one is {current.version}."
-        raise PreconditionFailed([Issue("conflict", text, write.path, rule="dmt-version")])
-
-
-def _refuse_twice(placed: Sequence[Write], matches: Sequence[str]) -> None:
-    """R4 3.1.0.11.2: a transaction must not name one resource twice, be it by id or by condition."""
-    seen: set[repository.Key] = set()
-    twice = []
-    for write, match in zip(placed, matches, strict=True):
-        names = {(write.type, write.id)}
-        if write.if_none_exist and not match:
-            names.add((write.type, f"?{sorted(pairs(write.if_none_exist))}"))
-        if names & seen:
-            told = f"Another entry concerns the same {write.type}."
-            twice.append(Issue("duplicate", told, write.path, rule="dmt-bundle-twice"))
-        seen |= names
-    if twice:
-        raise Refused(twice)
-
-
-def _tree(write: Write, written: Written) -> dict[str, Any] | None:
-    return None if written.stored.deleted or write.tree is None else {**write.tree, "id": write.id}
+def _kept_changing(writes: Sequence[Write]) -> Conflict:
+    told = "Others kept changing what this is about; nothing was changed. Read it again, and try again."
+    return Conflict([Issue("conflict", told, writes[0].path if len(writes) == 1 else "")])

@@ -80,7 +80,8 @@ class PostedDefinitions:
         async with self._one:
             self._looked_at = time.monotonic()
             self._unknown.clear()
-            async with self._database.reading() as connection:
+            # What a transaction that asks here has not committed yet must not come into force.
+            async with self._database.reading(committed=True) as connection:
                 state = await store.state(connection, DEFINITION_TYPES)
                 if state == self._state:
                     return

@@ -1,14 +1,16 @@
 """Links between the writes of one transaction, and references by search: both become literal references."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from app.fhir import json as lossless
 from app.fhir.outcomes import Issue, Refused
-from app.fhir.references import is_conditional, references, resolved, rewrite
-from app.intake.conditions import Conditions
+from app.fhir.references import is_conditional, located, references, resolved, rewrite
+from app.intake.problems import Problems
 from app.intake.writes import Write
+
+_URNS = ("urn:uuid:", "urn:oid:")
 
 
 def checkable(write: Write) -> dict[str, Any]:
@@ -19,22 +21,46 @@ def checkable(write: Write) -> dict[str, Any]:
     return lossless.parse_object(text)
 
 
-async def linked(writes: Sequence[Write], conditions: Conditions) -> list[Write]:
-    """The writes, each with its id, with their links replaced. Raises Refused for a link that leads nowhere."""
+def conditional(writes: Sequence[Write]) -> dict[str, str]:
+    """The references by search in writes of a Bundle, and where each stands first."""
+    found: dict[str, str] = {}
+    for write in writes:
+        for path, link in _own_references(write) if write.path else ():
+            if is_conditional(link):
+                found.setdefault(link, path)
+    return found
+
+
+def linked(writes: Sequence[Write], found: Mapping[str, str]) -> list[Write]:
+    """The writes, each with its id, with their links replaced. found: what the references by search stand for.
+
+    Raises Refused naming every link that leads nowhere.
+    """
     names = {write.full_url: f"{write.type}/{write.id}" for write in writes if write.full_url}
-    return [await _linked(write, names, conditions) for write in writes]
+    problems = Problems()
+    made = []
+    for write in writes:
+        with problems.kept():
+            made.append(_linked(write, names, found))
+    problems.refuse()
+    return made
 
 
-async def _linked(write: Write, names: Mapping[str, str], conditions: Conditions) -> Write:
+def _linked(write: Write, names: Mapping[str, str], found: Mapping[str, str]) -> Write:
     # The links of a Bundle that is stored as it is are its own.
     if write.tree is None or write.type == "Bundle" or not (write.path or names):
         return write
-    found: dict[str, str] = {}
-    for link in set(references(write.tree)):
-        if write.path and is_conditional(link):
-            found[link] = await conditions.reference(link, write.path)
-        elif link not in names and link.startswith(("urn:uuid:", "urn:oid:")):
-            told = "A reference names no entry of this transaction."
-            raise Refused([Issue("not-found", told, f"{write.path}.resource", rule="dmt-bundle-link")])
+    lost = [path for path, link in _own_references(write) if link.startswith(_URNS) and link not in names]
+    if lost:
+        told = "A reference names no entry of this transaction."
+        raise Refused(Issue("not-found", told, path, rule="dmt-bundle-link") for path in lost)
     text = rewrite(write.text, lambda link: found.get(link) or resolved(link, write.full_url, names))
     return write if text is write.text else replace(write, text=text, tree=lossless.parse_object(text))
+
+
+def _own_references(write: Write) -> Iterator[tuple[str, str]]:
+    """Where in what was sent each reference stands, and its text."""
+    if write.type == "Bundle":
+        return
+    for path, link in located(write.tree or {}):
+        yield (f"{write.where}.{path.partition('.')[2]}" if write.path else path), link

@@ -89,7 +89,8 @@ class Records:
         urn = f"urn:uuid:{self.intake.new_id()}"
         tree = {"resourceType": "Patient", "identifier": [{"system": who.system, "value": who.value}]}
         condition = f"identifier={quote(_searched(who), safe='')}"
-        return urn, [Write("POST", "Patient", "", lossless.dumps(tree), tree, None, condition, "", urn)]
+        text = lossless.dumps(tree)
+        return urn, [Write("POST", "Patient", text=text, tree=tree, if_none_exist=condition, full_url=urn)]
 
     async def require_same_patient(self, before: str, who: str | Identifier) -> None:
         """Refuse to move a record to another patient: what was said of one is not true of another."""
@@ -159,7 +160,9 @@ def _searched(who: Identifier) -> str:
 
 
 def _write(method: Literal["POST", "PUT"], resource: Resource, *, if_match: int | None = None) -> Write:
-    return Write(method, resource["resourceType"], resource["id"], lossless.dumps(resource), resource, if_match)
+    return Write(
+        method, resource["resourceType"], resource["id"], lossless.dumps(resource), resource, if_match=if_match
+    )
 
 
 def _parsed(stored: Stored) -> Resource:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.fhir.outcomes import Issue
+from app.fhir.patch import Patch
 from app.store.repository import Stored
 
-Method = Literal["POST", "PUT", "DELETE"]
+Method = Literal["POST", "PUT", "PATCH", "DELETE"]
 Outcome = Literal["created", "updated", "unchanged", "existing", "deleted"]
 ANY_VERSION = 0
 
@@ -17,10 +18,11 @@ ANY_VERSION = 0
 class Write:
     """One write asked for.
 
-    id: the client's for PUT and DELETE; for POST empty, or one that the service itself assigned.
-    text: the resource as sent, b"" for DELETE; tree: the same, parsed.
+    id: the client's for PUT, PATCH and DELETE; for POST empty, or one that the service itself assigned.
+    text: the resource as sent, b"" for PATCH and DELETE; tree: the same, parsed.
     if_match: the version that must be current, ANY_VERSION for "there must be one".
-    if_none_exist: the search of a conditional create. path: where it stood, e.g. "Bundle.entry[3]".
+    if_none_exist: the search of a conditional create; condition: that of a conditional PUT, PATCH or DELETE, whose id
+    is "". patch: what PATCH does to the resource that is here. path: where it stood, e.g. "Bundle.entry[3]".
     full_url: what other writes of the same transaction call it.
     """
 
@@ -31,17 +33,33 @@ class Write:
     tree: Mapping[str, Any] | None = None
     if_match: int | None = None
     if_none_exist: str = ""
+    condition: str = ""
+    patch: Patch | None = None
     path: str = ""
     full_url: str = ""
+
+    @property
+    def search(self) -> str:
+        """The condition that decides which resource is meant, "" if there is none."""
+        return self.condition or self.if_none_exist
+
+    @property
+    def where(self) -> str:
+        """The place of its resource in what was sent, "" for the whole body."""
+        return f"{self.path}.resource" if self.path else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of one write: the version that now stands, and the warnings about it."""
+    """What became of one write: the version that now stands, and the warnings about it.
+
+    others: the further deletions of a conditional delete that met several.
+    """
 
     outcome: Outcome
     stored: Stored
     warnings: tuple[Issue, ...] = ()
+    others: tuple[Stored, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +67,7 @@ class Caller:
     """Who asks: actor for the audit, request id, and the client's Idempotency-Key with the request it covers.
 
     base: the address of this server's FHIR endpoint as the client sees it. wants_outcome: whether warnings are asked
-    for too.
+    for too. tells_dangling: whether it tells about references that lead nowhere itself, so that they are not refused.
     """
 
     actor: str
@@ -58,6 +76,7 @@ class Caller:
     idempotency_key: str = ""
     request_hash: str = ""
     wants_outcome: bool = False
+    tells_dangling: bool = False
 
 
 def request_hash(*parts: bytes | str) -> str:

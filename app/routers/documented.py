@@ -14,6 +14,11 @@ def body(example: str, media_type: str = _FHIR) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
+def bodies(*media_types: str) -> dict[str, Any]:
+    """`openapi_extra` of an operation that takes a body of one of these types and shows no example."""
+    return {"requestBody": {"required": True, "content": {each: {"schema": {}} for each in media_types}}}
+
+
 def parameters(**described: str) -> dict[str, Any]:
     """`openapi_extra` of an operation with optional query parameters, each with its description."""
     return {

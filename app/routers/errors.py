@@ -12,42 +12,51 @@ from starlette.responses import Response
 
 from app.fhir.json import dumps
 from app.fhir.outcomes import (
+    Conflict,
     Gone,
     Issue,
     NotAcceptable,
     NotFound,
+    NotReady,
     NotSupported,
     PreconditionFailed,
     Refused,
     TooLarge,
+    Unprocessable,
     WrongMediaType,
     bounded,
     operation_outcome,
 )
+from app.fhir.patch import MEDIA_TYPES
 from app.fhir.places import Posted
 from app.fhir.scan import Steps
+from app.fhir.xml import PostedXml
 from app.intake.accept import LARGE
 from app.pain.errors import Rejected
+from app.routers import negotiation
+from app.routers.methods import allow, is_of_no_type
 from app.store.database import Unavailable
 
-FHIR_JSON = "application/fhir+json; charset=utf-8"
 _STATUS: dict[type[Refused], int] = {
     NotFound: 404,
     NotSupported: 405,
     NotAcceptable: 406,
+    Conflict: 409,
     Gone: 410,
     PreconditionFailed: 412,
     TooLarge: 413,
     WrongMediaType: 415,
+    Unprocessable: 422,
+    NotReady: 503,
 }
 # A request that breaks base FHIR is a 400; content that breaks a profile, a binding or a rule is a 422.
 _BREAKS_RULES = ("invariant", "code-invalid", "business-rule")
 _FRAMEWORK = {
     404: ("not-found", "There is nothing at this address."),
     405: ("not-supported", "This address does not offer that method."),
-    406: ("not-supported", "Only application/fhir+json can be given."),
+    406: ("not-supported", "Only application/fhir+json and application/fhir+xml can be given."),
     413: ("too-long", "The body is larger than this server takes."),
-    415: ("not-supported", "Send application/fhir+json or application/json."),
+    415: ("not-supported", "Send application/fhir+json or application/fhir+xml."),
 }
 _log = structlog.get_logger()
 
@@ -69,7 +78,7 @@ def told(error: Refused | Unavailable) -> tuple[int, Sequence[Issue]]:
 
 async def placed(request: Request, issues: Sequence[Issue], below: Steps = ()) -> list[Issue]:
     """The issues with their places in the body of the request, as far as it is FHIR and they are about it."""
-    posted: Posted | None = getattr(request.state, "posted", None)
+    posted: Posted | PostedXml | None = getattr(request.state, "posted", None)
     if posted is not None and posted.size > LARGE:
         return await asyncio.to_thread(posted.placed, issues, below)
     return placed_now(request, issues, below)
@@ -77,19 +86,22 @@ async def placed(request: Request, issues: Sequence[Issue], below: Steps = ()) -
 
 def placed_now(request: Request, issues: Sequence[Issue], below: Steps = ()) -> list[Issue]:
     """Like placed, where nothing can be awaited."""
-    posted: Posted | None = getattr(request.state, "posted", None)
+    posted: Posted | PostedXml | None = getattr(request.state, "posted", None)
     return posted.placed(issues, below) if posted else list(issues)
 
 
-def outcome_response(status: int, issues: Sequence[Issue], headers: dict[str, str] | None = None) -> Response:
-    """An OperationOutcome as the whole answer."""
-    return Response(dumps(operation_outcome(issues)), status, headers, FHIR_JSON)
+def outcome_response(
+    request: Request, status: int, issues: Sequence[Issue], headers: dict[str, str] | None = None
+) -> Response:
+    """An OperationOutcome as the whole answer, in the format asked for if it can be given, else in JSON."""
+    body, content_type = negotiation.encoded(request, dumps(operation_outcome(issues)), or_json=True)
+    return Response(body, status, headers, content_type)
 
 
-def unexpected(request_id: str) -> tuple[int, bytes]:
-    """Status and body for an error of ours: the correlation id and nothing else."""
+def unexpected(request: Request, request_id: str) -> Response:
+    """The answer to an error of ours: the correlation id and nothing else."""
     issue = Issue("exception", f"An error of this server; its operators find it under {request_id}.")
-    return 500, dumps(operation_outcome([issue]))
+    return outcome_response(request, 500, [issue])
 
 
 def install(app: FastAPI) -> None:
@@ -104,22 +116,38 @@ def install(app: FastAPI) -> None:
 async def _told(request: Request, error: Any) -> Response:
     status, found = told(error)
     issues = await placed(request, bounded(found))
-    return outcome_response(status, issues, {"Retry-After": "2"} if status == 503 else None)
+    return outcome_response(request, status, issues, _headers(request, status, error))
 
 
-async def _clinic(_: Request, error: Any) -> Response:
+def _headers(request: Request, status: int, error: Any) -> dict[str, str] | None:
+    if isinstance(error, Gone) and error.version:
+        # Whoever brings it back to life can name this version in If-Match (R4 3.1.0.2).
+        return {"ETag": f'W/"{error.version}"'}
+    if status == 405:
+        return allow(request, without=request.method)
+    if status == 415 and request.method == "PATCH":
+        # RFC 5789, 3.1: which patches are taken.
+        return {"Accept-Patch": ", ".join(MEDIA_TYPES)}
+    return {"Retry-After": "2"} if status == 503 else None
+
+
+async def _clinic(request: Request, error: Any) -> Response:
     """Everything wrong in clinic content is a 422 (architecture, section "Clinic API")."""
-    return outcome_response(422, [Issue(p.code, p.sentence, p.path) for p in error.problems])
+    return outcome_response(request, 422, [Issue(p.code, p.sentence, p.path) for p in error.problems])
 
 
-async def _request(_: Request, error: Any) -> Response:
+async def _request(request: Request, error: Any) -> Response:
     issues = [
         Issue("value", f"{'.'.join(map(str, e['loc']))}: {e['msg']}.", ".".join(map(str, e["loc"][1:])))
         for e in error.errors()
     ]
-    return outcome_response(400, issues)
+    return outcome_response(request, 400, issues)
 
 
-async def _framework(_: Request, error: Any) -> Response:
-    code, text = _FRAMEWORK.get(error.status_code, ("processing", "The request cannot be answered."))
-    return outcome_response(error.status_code, [Issue(code, text)], error.headers)
+async def _framework(request: Request, error: Any) -> Response:
+    """What the framework answers by itself: nothing is there, or not with that method."""
+    status = 404 if error.status_code == 405 and is_of_no_type(request) else error.status_code
+    if status == 405 and request.method == "OPTIONS":
+        return Response(status_code=204, headers=allow(request))
+    code, text = _FRAMEWORK.get(status, ("processing", "The request cannot be answered."))
+    return outcome_response(request, status, [Issue(code, text)], allow(request) if status == 405 else error.headers)

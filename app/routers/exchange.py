@@ -1,45 +1,26 @@
-"""HTTP around FHIR: reading bodies, media types and headers; forming answers."""
+"""HTTP around FHIR: addresses, headers and parameters; forming answers."""
 
 import re
-from dataclasses import dataclass
-from email.message import Message as MediaType
 from email.utils import parsedate_to_datetime
-from urllib.parse import quote, unquote
 
 from fastapi import Request
 from starlette.responses import Response
-from starlette.types import Message
 
 from app.fhir import json as lossless
 from app.fhir.instants import http_date
-from app.fhir.outcomes import Gone, Issue, NotAcceptable, NotFound, Refused, TooLarge, WrongMediaType
-from app.fhir.places import Posted
+from app.fhir.outcomes import Gone, Issue, NotFound, Refused
 from app.fhir.references import is_id
-from app.intake.transaction import weak_etag
+from app.intake.requests import weak_etag
 from app.intake.writes import Caller, Written, request_hash
-from app.routers.errors import FHIR_JSON
+from app.routers import negotiation
 from app.service import Service
 from app.store.idempotency import Answer
 from app.store.repository import Stored
 
-_SURROUNDINGS = ("type", "asgi", "http_version", "scheme", "server", "client", "root_path", "extensions")
-_INHERITED = (b"host", b"accept", b"prefer", b"authorization", b"x-request-id")
-_QUERY = "%!$&'()*+,;=:@/?-._~|"
 _KEY = re.compile("[ -~]{1,255}")
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_JSON_TYPES = ("application/fhir+json", "application/json", "text/json")
-_ACCEPTED = (*_JSON_TYPES, "*/*", "application/*", "text/*", "")
-_FORMATS = ("json", *_JSON_TYPES)
+_HANDLING = ("strict", "lenient")
 _PREFERENCES = ("minimal", "representation", "OperationOutcome")
 OUTCOME_STATUS = {"created": 201, "updated": 200, "unchanged": 200, "existing": 200, "deleted": 204}
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """A request body: as sent, and parsed."""
-
-    text: bytes
-    tree: dict[str, object]
 
 
 def service(request: Request) -> Service:
@@ -58,58 +39,9 @@ def fhir_base(request: Request) -> str:
     return f"{public_base(request)}/fhir"
 
 
-async def read_body(request: Request) -> Body:
-    """The JSON object of the body, no larger than the limit. Raises Refused or a kind of it."""
-    require_json(request)
-    limit = service(request).settings.max_body_bytes
-    declared = request.headers.get("content-length", "0")
-    if not declared.isdigit() or int(declared) > limit:
-        raise _too_large(limit)
-    text = bytearray()
-    async for chunk in request.stream():
-        text += chunk
-        if len(text) > limit:
-            raise _too_large(limit)
-    body = bytes(text).removeprefix(_BYTE_ORDER_MARK)
-    tree = lossless.parse_object(body)
-    most = service(request).settings.max_bundle_entries
-    if tree.get("resourceType") == "Bundle" and isinstance(tree.get("entry"), list) and len(tree["entry"]) > most:
-        told = f"The Bundle has {len(tree['entry'])} entries; at most {most} are taken at once."
-        raise TooLarge([Issue("too-long", told, "Bundle.entry")])
-    return Body(body, tree)
-
-
-async def read_fhir(request: Request) -> Body:
-    """The body of a request to the FHIR door. Issues of it are told with their place in this text."""
-    body = await read_body(request)
-    request.state.posted = Posted(body.text, body.tree)
-    return body
-
-
-def require_json(request: Request) -> None:
-    """Refuse a body that says it is something other than JSON in UTF-8."""
-    given = MediaType()
-    given["content-type"] = request.headers.get("content-type") or _JSON_TYPES[0]
-    charset = str(given.get_param("charset", "utf-8")).lower()
-    version = str(given.get_param("fhirversion", "4.0"))
-    wrong = given.get_content_type() not in _JSON_TYPES or charset not in ("utf-8", "utf8")
-    if wrong or not version.startswith("4.0"):
-        raise WrongMediaType(
-            [Issue("not-supported", "Send application/fhir+json or application/json, FHIR 4.0, in UTF-8.")]
-        )
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise WrongMediaType([Issue("not-supported", "Send the body without compression.")])
-
-
-def require_acceptable(request: Request) -> None:
-    """Refuse a client that takes no JSON: `_format` decides, else Accept."""
-    wanted = request.query_params.get("_format")
-    # A + in a URL arrives as a space: _format=application/fhir+json.
-    if wanted is not None and wanted.replace(" ", "+").partition(";")[0] in _FORMATS:
-        return
-    kinds = [kind.partition(";")[0].strip().lower() for kind in request.headers.get("accept", "").split(",")]
-    if wanted is not None or not any(kind in _ACCEPTED for kind in kinds):
-        raise NotAcceptable([Issue("not-supported", "Only application/fhir+json can be given.")])
+def require_acceptable(request: Request, *, json_only: bool = False) -> None:
+    """Refuse a client that takes nothing that can be given: `_format` decides, else Accept."""
+    negotiation.require_acceptable(request, json_only=json_only)
 
 
 def require_known(request: Request, *names: str) -> None:
@@ -212,7 +144,22 @@ def if_match(request: Request) -> int | None:
 def preference(request: Request, name: str) -> str:
     """What the Prefer header says of one thing, e.g. preference(request, "return")."""
     parts = [part.strip() for part in ",".join(request.headers.getlist("prefer")).replace(";", ",").split(",")]
-    return next((part.partition("=")[2].strip('"') for part in parts if part.partition("=")[0] == name), "")
+    # Names in any case (RFC 7240, 2); where one is given twice, the first counts.
+    given = [part.partition("=") for part in parts]
+    return next((value.strip(' "') for key, _, value in given if key.strip().lower() == name), "")
+
+
+def is_strict(request: Request) -> bool:
+    """Whether a parameter that is not served is refused (R4 3.1.1.4.1): as the client prefers, else by setting."""
+    wanted = preference(request, "handling")
+    return (wanted if wanted in _HANDLING else service(request).settings.search_handling) == "strict"
+
+
+def mark_handling(request: Request, response: Response) -> None:
+    """Tell a client that said how it wants its parameters handled that it was so (RFC 7240, 3)."""
+    wanted = preference(request, "handling")
+    if wanted in _HANDLING:
+        response.headers["Preference-Applied"] = f"handling={wanted}"
 
 
 def returned(request: Request, default: str) -> str:
@@ -242,50 +189,31 @@ def status_after(written: Written) -> int:
     return 204 if written.stored.deleted else OUTCOME_STATUS[written.outcome]
 
 
-async def get_inside(request: Request, address: str) -> Response:
-    """What a GET of an address below the FHIR endpoint answers, asked for inside another request."""
-    path, _, query = address.partition("?")
-    scope = {name: request.scope[name] for name in _SURROUNDINGS if name in request.scope}
-    # Conditions and the body's headers belong to the request around it.
-    scope["headers"] = [(name, value) for name, value in request.scope["headers"] if name in _INHERITED]
-    scope |= {"method": "GET", "path": f"/fhir/{unquote(path)}", "query_string": quote(query, safe=_QUERY).encode()}
-    answer = Response()
-    body = bytearray()
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": b""}
-
-    async def send(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            answer.status_code, answer.raw_headers = message["status"], list(message["headers"])
-        else:
-            body.extend(message.get("body", b""))
-
-    await request.app(scope, receive, send)
-    answer.body = bytes(body)
-    return answer
-
-
 def gone_or_missing(resource_type: str, resource_id: str, stored: Stored | None) -> Refused:
     """Why a resource cannot be read: it never was, or it was deleted."""
     if stored is None:
         return NotFound([Issue("not-found", f"{resource_type}/{resource_id} is not here.")])
-    return Gone([Issue("deleted", f"{resource_type}/{resource_id} was deleted; its history is kept.")])
+    told = f"{resource_type}/{resource_id} was deleted; its history is kept."
+    return Gone([Issue("deleted", told)], stored.version)
 
 
-def respond(request: Request, answer: Answer, media_type: str = FHIR_JSON) -> Response:
-    """The answer as an HTTP response, laid out for people if `_pretty=true` asks for it."""
+def respond(request: Request, answer: Answer, media_type: str = "") -> Response:
+    """The answer as an HTTP response, a resource in the format asked for, laid out for people with `_pretty=true`.
+
+    media_type: of a body that is no resource; it is sent as it is.
+    """
     headers = {
         "Location": answer.location,
         "ETag": answer.etag,
         "Last-Modified": answer.last_modified,
         "Idempotency-Replayed": "true" if answer.replayed else "",
     }
-    pretty = answer.body and request.query_params.get("_pretty") == "true"
-    body = lossless.pretty(answer.body) if pretty else answer.body
+    body = answer.body
+    if body and media_type:
+        body = lossless.pretty(body) if request.query_params.get("_pretty") == "true" else body
+    elif body:
+        # What was stored is stored, and that is told in any case.
+        headers["Vary"] = "Accept"
+        body, media_type = negotiation.encoded(request, body, or_json=request.method != "GET")
     sent = {name: value for name, value in headers.items() if value}
     return Response(body, answer.status, sent, media_type if body else None)
-
-
-def _too_large(limit: int) -> TooLarge:
-    return TooLarge([Issue("too-long", f"The body is larger than the {limit} bytes this server takes.")])

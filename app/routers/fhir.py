@@ -1,280 +1,159 @@
-"""The FHIR door: resources, their history, search, batches and transactions."""
+"""The FHIR door: one resource at a time."""
 
-from collections.abc import Sequence
+import re
 from dataclasses import replace
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.fhir import json as lossless
-from app.fhir.bundles import Entry, bundle
-from app.fhir.instants import instant
-from app.fhir.outcomes import Issue, Refused, operation_outcome
-from app.intake.transaction import Asked, Item, Read, read_bundle
-from app.intake.writes import Caller, Write, Written
-from app.routers import documented, errors, exchange
-from app.routers.errors import told
-from app.routers.exchange import Body, fhir_base, gone_or_missing, service
+from app.fhir.outcomes import Refused
+from app.fhir.patch import MEDIA_TYPES
+from app.fhir.subset import Subset, subset
+from app.intake.writes import Write
+from app.routers import answers, bodies, documented, exchange, parts, preconditions
+from app.routers.addresses import INSTANCE, TYPE
+from app.routers.exchange import fhir_base, gone_or_missing, service
 from app.store import repository
-from app.store.database import Unavailable
-from app.store.idempotency import Answer
 from app.store.repository import Stored
-from app.store.search import Page, Query, search
 
 router = APIRouter(prefix="/fhir", tags=["FHIR"])
-_SEARCH = {
-    "_id": "Logical ids, separated by commas.",
-    "_lastUpdated": "When this server last changed it, e.g. ge2026-05-01.",
-    "identifier": "A business identifier: system|value, or value.",
-    "patient": "The patient concerned: Patient/id, or id.",
-    "subject": "The subject concerned: Type/id.",
-    "code": "What was measured, diagnosed or ordered: system|code, or code.",
-    "_count": "Matches per page.",
-}
+_PARTS = documented.parameters(**parts.DESCRIBED)
+_PATCHES = documented.bodies(*MEDIA_TYPES)
+_RESOURCE = ("application/fhir+json", "application/fhir+xml")
+_CRITERIA = documented.parameters(identifier="system|value; any other search parameter of the type may stand here too.")
+_VERSION = re.compile("[1-9][0-9]{0,8}")
 
 
-@router.post("", summary="Process a batch or transaction Bundle", openapi_extra=documented.body("transaction"))
-async def process_bundle(request: Request) -> Response:
-    exchange.require_acceptable(request)
-    exchange.require_known(request)
-    body = await exchange.read_fhir(request)
-    if body.tree.get("resourceType") != "Bundle":
-        told = "POST to this address takes a Bundle."
-        raise Refused([Issue("structure", told, "resourceType", rule="dmt-bundle-kind", member="resourceType")])
-    parts = service(request)
-    asked = read_bundle(body.text, body.tree, parts.validator, parts.validator.resource_types)
-    caller = exchange.caller(request, body.text)
-    if asked.kind == "transaction":
-        return exchange.respond(request, await _transaction(request, asked, caller))
-    return exchange.respond(request, await _batch(request, asked, caller))
-
-
-@router.post("/{resource_type}", summary="Create a resource", openapi_extra=documented.body("patient"))
+@router.post(TYPE, summary="Create a resource", openapi_extra=documented.body("patient"))
 async def create(request: Request, resource_type: str) -> Response:
-    exchange.require_type(request, resource_type)
-    exchange.require_acceptable(request)
-    exchange.require_known(request)
-    exchange.refuse_headers(request, "if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
-    body = await exchange.read_fhir(request)
-    condition = exchange.condition(request)
+    """With a search in If-None-Exist or in the address: only if nothing matches it (R4 3.1.0.8.1)."""
+    _require(request, resource_type)
+    preconditions.refuse_other(request, "if-match")
+    condition = preconditions.none_exist(request)
+    body = await bodies.read_fhir(request)
     write = Write("POST", resource_type, text=body.text, tree=body.tree, if_none_exist=condition)
-    return await _one(request, write, body)
+    return await answers.written(request, write, body.text)
 
 
 @router.put(
-    "/{resource_type}/{resource_id}",
+    INSTANCE,
     summary="Update a resource, or create it with this id",
     openapi_extra=documented.body("patient"),
 )
 async def update(request: Request, resource_type: str, resource_id: str) -> Response:
-    exchange.require_type(request, resource_type, resource_id)
-    exchange.require_acceptable(request)
-    body = await exchange.read_fhir(request)
-    exchange.require_known(request)
-    exchange.refuse_headers(request, "if-none-match", "if-modified-since", "if-unmodified-since", "if-none-exist")
-    match = exchange.if_match(request)
-    write = Write("PUT", resource_type, resource_id, body.text, body.tree, if_match=match)
-    return await _one(request, write, body)
+    _require(request, resource_type, resource_id)
+    return await _put(request, Write("PUT", resource_type, resource_id))
 
 
-@router.delete("/{resource_type}/{resource_id}", summary="Delete a resource; its history is kept")
+@router.put(
+    TYPE,
+    summary="Update the resource that matches a search, or create it",
+    openapi_extra=_CRITERIA | documented.bodies(*_RESOURCE),
+)
+async def conditional_update(request: Request, resource_type: str) -> Response:
+    _require(request, resource_type)
+    return await _put(request, Write("PUT", resource_type, condition=preconditions.criteria(request)))
+
+
+@router.patch(INSTANCE, summary="Change parts of a resource", openapi_extra=_PATCHES)
+async def patch(request: Request, resource_type: str, resource_id: str) -> Response:
+    _require(request, resource_type, resource_id)
+    return await _patch(request, Write("PATCH", resource_type, resource_id))
+
+
+@router.patch(
+    TYPE,
+    summary="Change parts of the resource that matches a search",
+    openapi_extra=_CRITERIA | _PATCHES,
+)
+async def conditional_patch(request: Request, resource_type: str) -> Response:
+    _require(request, resource_type)
+    return await _patch(request, Write("PATCH", resource_type, condition=preconditions.criteria(request)))
+
+
+@router.delete(INSTANCE, summary="Delete a resource; its history is kept")
 async def delete(request: Request, resource_type: str, resource_id: str) -> Response:
-    exchange.require_type(request, resource_type, resource_id)
-    exchange.require_known(request)
-    exchange.refuse_headers(request, "if-none-match", "if-modified-since", "if-unmodified-since", "if-none-exist")
-    write = Write("DELETE", resource_type, resource_id, if_match=exchange.if_match(request))
-    return await _one(request, write, Body(b"", {}))
+    _require(request, resource_type, resource_id)
+    return await _delete(request, Write("DELETE", resource_type, resource_id))
+
+
+@router.delete(TYPE, summary="Delete what matches a search; the history is kept", openapi_extra=_CRITERIA)
+async def conditional_delete(request: Request, resource_type: str) -> Response:
+    _require(request, resource_type)
+    return await _delete(request, Write("DELETE", resource_type, condition=preconditions.criteria(request)))
+
+
+@router.get(INSTANCE, summary="Read a resource", openapi_extra=_PARTS)
+async def read(request: Request, resource_type: str, resource_id: str) -> Response:
+    wanted = _wanted(request, resource_type, resource_id)
+    async with service(request).database.reading() as connection:
+        stored = await repository.read(connection, resource_type, resource_id)
+    return _show(request, stored, gone_or_missing(resource_type, resource_id, stored), wanted)
 
 
 @router.get(
-    "/{resource_type}",
-    summary="Search resources of a type",
-    openapi_extra=documented.parameters(**_SEARCH),
+    f"{INSTANCE}/_history/{{version}}",
+    summary="Read one version of a resource",
+    openapi_extra=_PARTS,
 )
-async def search_type(request: Request, resource_type: str) -> Response:
-    exchange.require_type(request, resource_type)
-    exchange.require_acceptable(request)
-    parts = service(request)
-    base = fhir_base(request)
-    wanted = exchange.preference(request, "handling")
-    handling = wanted if wanted in ("strict", "lenient") else parts.settings.search_handling
-    given = request.query_params.multi_items()
-    query = parts.searcher.parse(resource_type, given, strict=handling == "strict", base=base)
-    async with parts.database.reading() as connection:
-        page = await search(connection, query)
-    return exchange.respond(request, Answer(200, _searchset(base, query, page)))
-
-
-@router.get("/{resource_type}/{resource_id}", summary="Read a resource")
-async def read(request: Request, resource_type: str, resource_id: str) -> Response:
-    exchange.require_type(request, resource_type, resource_id)
-    exchange.require_acceptable(request)
-    exchange.require_known(request)
-    async with service(request).database.reading() as connection:
-        stored = await repository.read(connection, resource_type, resource_id)
-    return _show(request, resource_type, resource_id, stored)
-
-
-@router.get("/{resource_type}/{resource_id}/_history", summary="The history of a resource")
-async def history(request: Request, resource_type: str, resource_id: str) -> Response:
-    exchange.require_type(request, resource_type, resource_id)
-    exchange.require_acceptable(request)
-    exchange.require_known(request, "_count", "_below")
-    count, below = _history_page(request)
-    async with service(request).database.reading() as connection:
-        total, versions = await repository.history(connection, resource_type, resource_id, count=count, below=below)
-    if not total:
-        raise gone_or_missing(resource_type, resource_id, None)
-    return exchange.respond(request, Answer(200, _history_bundle(fhir_base(request), versions, total, count)))
-
-
-@router.get("/{resource_type}/{resource_id}/_history/{version}", summary="Read one version of a resource")
 async def vread(request: Request, resource_type: str, resource_id: str, version: str) -> Response:
-    exchange.require_type(request, resource_type, resource_id)
-    exchange.require_acceptable(request)
-    exchange.require_known(request)
-    number = int(version) if version.isascii() and version.isdigit() and len(version) < 10 else 0
+    wanted = _wanted(request, resource_type, resource_id)
+    number = int(version) if _VERSION.fullmatch(version) else 0
     async with service(request).database.reading() as connection:
         stored = await repository.read_version(connection, resource_type, resource_id, number)
-    return _show(request, resource_type, resource_id, stored)
+    return _show(request, stored, gone_or_missing(resource_type, resource_id, stored), wanted)
 
 
-def _show(request: Request, resource_type: str, resource_id: str, stored: Stored | None) -> Response:
+def _require(request: Request, resource_type: str, resource_id: str = "") -> None:
+    exchange.require_type(request, resource_type, resource_id)
+    exchange.require_acceptable(request)
+
+
+def _wanted(request: Request, resource_type: str, resource_id: str) -> Subset | None:
+    """Which part of the resource is to be read, if there is such an address."""
+    _require(request, resource_type, resource_id)
+    exchange.require_known(request, *parts.DESCRIBED)
+    exchange.refuse_headers(request, "if-none-exist", "if-unmodified-since")
+    return parts.part(request, [resource_type])
+
+
+def _show(request: Request, stored: Stored | None, missing: Refused, wanted: Subset | None) -> Response:
+    """One version, whole or in part, or 304 for a client that has it (R4 3.1.0.1.7, conditional read).
+
+    missing: what is raised if it is not there.
+    """
     if stored is None or stored.content is None:
-        raise gone_or_missing(resource_type, resource_id, stored)
+        raise missing
+    preconditions.require_version(request, stored)
     if exchange.is_current(request, stored):
-        return exchange.respond(request, exchange.version_answer(304, stored, body=b""))
-    return exchange.respond(request, exchange.version_answer(200, stored, body=stored.content))
+        answer = exchange.version_answer(304, stored, body=b"")
+    else:
+        answer = exchange.version_answer(200, stored, body=subset(stored.content, wanted) if wanted else stored.content)
+    response = exchange.respond(request, answer)
+    response.headers["Content-Location"] = exchange.location(fhir_base(request), stored)
+    return response
 
 
-async def _one(request: Request, write: Write, body: Body) -> Response:
-    """A single write, answered as the client prefers."""
-    wanted, base = exchange.returned(request, "representation"), fhir_base(request)
-
-    def answer(written: list[Written]) -> Answer:
-        done = written[0]
-        shown = _shown(request, done, wanted)
-        address = base if done.outcome in ("created", "existing") else ""
-        return exchange.version_answer(exchange.status_after(done), done.stored, body=shown, base=address)
-
-    caller = exchange.caller(request, body.text)
-    return exchange.respond(request, await service(request).intake.accept([write], caller, answer))
+async def _put(request: Request, write: Write) -> Response:
+    if write.id:
+        exchange.require_known(request)
+    preconditions.refuse_other(request, "if-none-exist")
+    match = exchange.if_match(request)
+    body = await bodies.read_fhir(request)
+    return await answers.written(request, replace(write, text=body.text, tree=body.tree, if_match=match), body.text)
 
 
-def _shown(request: Request, written: Written, wanted: str) -> bytes:
-    if wanted == "minimal" or written.stored.content is None:
-        return b""
-    if wanted == "OperationOutcome":
-        return lossless.dumps(operation_outcome(errors.placed_now(request, written.warnings)))
-    return written.stored.content
+async def _patch(request: Request, write: Write) -> Response:
+    if write.id:
+        exchange.require_known(request)
+    preconditions.refuse_other(request, "if-none-exist")
+    match = exchange.if_match(request)
+    body, asked = await bodies.read_patch(request)
+    return await answers.written(request, replace(write, patch=asked, if_match=match), body)
 
 
-async def _transaction(request: Request, asked: Asked, caller: Caller) -> Answer:
-    wanted = exchange.returned(request, "minimal")
-
-    def answer(written: list[Written]) -> Answer:
-        entries = [_response_entry(request, done, wanted) for done in written]
-        return Answer(200, bundle("transaction-response", entries))
-
-    writes = [entry for entry in asked.entries if isinstance(entry, Write)]
-    return await service(request).intake.accept(writes, caller, answer)
-
-
-async def _batch(request: Request, asked: Asked, caller: Caller) -> Answer:
-    """Each entry by itself; with an Idempotency-Key each entry's outcome is remembered with its write."""
-    wanted = exchange.returned(request, "minimal")
-    entries = []
-    for index, entry in enumerate(asked.entries):
-        key = f"{caller.idempotency_key}\x1f{index}" if caller.idempotency_key else ""
-        entries.append(await _batch_entry(request, entry, replace(caller, idempotency_key=key), wanted))
-    return Answer(200, bundle("batch-response", entries))
-
-
-async def _read_entry(request: Request, read: Read) -> Entry:
-    answer = await exchange.get_inside(request, read.url)
-    response: dict[str, object] = {"status": str(answer.status_code)}
-    if "etag" in answer.headers:
-        response["etag"] = answer.headers["etag"]
-    if answer.status_code >= 400:
-        return Entry(fields={"response": {**response, "outcome": lossless.parse(bytes(answer.body))}})
-    return Entry(resource=bytes(answer.body), fields={"response": response})
-
-
-async def _batch_entry(request: Request, entry: Item, caller: Caller, wanted: str) -> Entry:
-    def answer(written: list[Written]) -> Answer:
-        return Answer(exchange.status_after(written[0]), _response_entry(request, written[0], wanted).text())
-
-    if isinstance(entry, Read):
-        return await _read_entry(request, entry)
-    try:
-        if isinstance(entry, Refused):
-            raise entry
-        done = await service(request).intake.accept([entry], caller, answer)
-        return Entry.ready(done.body)
-    except (Refused, Unavailable) as error:
-        status, issues = told(error)
-        outcome = operation_outcome(await errors.placed(request, issues))
-        return Entry(fields={"response": {"status": str(status), "outcome": outcome}})
-
-
-def _response_entry(request: Request, written: Written, wanted: str) -> Entry:
-    stored = written.stored
-    response: dict[str, object] = {"status": str(exchange.status_after(written))}
-    if stored.version:
-        response["location"] = exchange.location(fhir_base(request), stored)
-        response["etag"] = f'W/"{stored.version}"'
-        response["lastModified"] = instant(stored.last_updated)
-    if wanted == "OperationOutcome":
-        response["outcome"] = operation_outcome(errors.placed_now(request, written.warnings))
-    resource = stored.content if wanted == "representation" and stored.content else b""
-    return Entry(resource=resource, fields={"response": response})
-
-
-def _searchset(base: str, query: Query, page: Page) -> bytes:
-    address = f"{base}/{query.resource_type}"
-    own = [*query.used]
-    links = [("self", _link(address, own))]
-    if page.next_cursor:
-        counted = own if any(name == "_count" for name, _ in own) else [*own, ("_count", str(query.count))]
-        links.append(("next", _link(address, [*counted, ("_cursor", page.next_cursor)])))
-    entries = [Entry(f"{base}/{m.type}/{m.id}", m.content or b"", {"search": {"mode": "match"}}) for m in page.matches]
-    if query.ignored:
-        outcome = lossless.dumps(operation_outcome(query.ignored))
-        entries.append(Entry(resource=outcome, fields={"search": {"mode": "outcome"}}))
-    return bundle("searchset", entries, total=page.total, links=links)
-
-
-def _link(address: str, parameters: Sequence[tuple[str, str]]) -> str:
-    return f"{address}?{urlencode(parameters)}" if parameters else address
-
-
-def _history_page(request: Request) -> tuple[int, int | None]:
-    settings = service(request).settings
-    numbers = {}
-    for name, default in (("_count", settings.page_size), ("_below", None)):
-        value = request.query_params.get(name)
-        if value is not None and not (value.isascii() and value.isdigit() and len(value) < 10):
-            raise Refused([Issue("value", f"{name} must be a number of 0 or more.", name)])
-        numbers[name] = int(value) if value is not None else default
-    return min(numbers["_count"] or 0, settings.max_page_size), numbers["_below"]
-
-
-def _history_bundle(base: str, versions: Sequence[Stored], total: int, count: int) -> bytes:
-    links = []
-    if versions and versions[-1].version > 1:
-        address = f"{base}/{versions[0].type}/{versions[0].id}/_history"
-        links.append(("next", f"{address}?_count={count}&_below={versions[-1].version}"))
-    return bundle("history", [_history_entry(base, stored) for stored in versions], total=total, links=links)
-
-
-def _history_entry(base: str, stored: Stored) -> Entry:
-    own = f"{stored.type}/{stored.id}"
-    request = {"method": stored.method, "url": stored.type if stored.method == "POST" else own}
-    status = "204" if stored.deleted else "201" if stored.version == 1 else "200"
-    response = {
-        "status": status,
-        "etag": f'W/"{stored.version}"',
-        "lastModified": instant(stored.last_updated),
-    }
-    return Entry(f"{base}/{own}", stored.content or b"", {"request": request, "response": response})
+async def _delete(request: Request, write: Write) -> Response:
+    if write.id:
+        exchange.require_known(request)
+    preconditions.refuse_other(request, "if-none-exist")
+    return await answers.written(request, replace(write, if_match=exchange.if_match(request)))

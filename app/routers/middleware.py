@@ -6,12 +6,13 @@ import uuid
 from typing import Any
 
 import structlog
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.routers.errors import FHIR_JSON, unexpected
+from app.routers.errors import unexpected
 
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_NOT_ASCII = re.compile(rb"[\x80-\xff]")
 # What logs commonly say for a client that left before it was answered; nobody receives it.
 _CLIENT_CLOSED = 499
 _log = structlog.get_logger()
@@ -31,7 +32,7 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         is_head = scope["method"] == "HEAD"
-        scope = {**scope, "path": scope["path"].rstrip("/") or "/", "method": "GET" if is_head else scope["method"]}
+        scope = {**scope, **_mended(scope), "method": "GET" if is_head else scope["method"]}
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         started, sent = time.perf_counter(), {"status": 0}
@@ -51,9 +52,9 @@ class Envelope:
         except Exception as error:
             _log.error("unexpected error", request_id=request_id, kind=type(error).__name__, at=_places(error))
             if not sent["status"]:
-                await _send_unexpected(send_with_id, request_id)
+                await unexpected(Request(scope), request_id)(scope, receive, send_with_id)
         duration_ms = round((time.perf_counter() - started) * 1000, 1)
-        route = getattr(scope.get("route"), "path", "")
+        route = getattr(scope.get("route"), "path_format", "")
         _log.info(
             "request",
             request_id=request_id,
@@ -62,6 +63,12 @@ class Envelope:
             status=sent["status"],
             duration_ms=duration_ms,
         )
+
+
+def _mended(scope: Scope) -> dict[str, Any]:
+    """The address without a slash at the end, its letters beyond ASCII encoded: they are UTF-8 (R4 3.1.0.1.1)."""
+    query = _NOT_ASCII.sub(lambda found: b"%%%02X" % ord(found[0]), scope["query_string"])
+    return {"path": scope["path"].rstrip("/") or "/", "query_string": query}
 
 
 def _request_id(scope: Scope) -> str:
@@ -77,10 +84,3 @@ def _places(error: BaseException) -> list[str]:
         places.append(f"{code.co_name}:{trace.tb_lineno}")
         trace = trace.tb_next
     return places[-8:]
-
-
-async def _send_unexpected(send: Send, request_id: str) -> None:
-    status, body = unexpected(request_id)
-    headers = [(b"content-type", FHIR_JSON.encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -13,14 +13,15 @@ from app.fhir.bundles import Entry, bundle
 from app.fhir.outcomes import Issue, NotFound, PreconditionFailed, Refused
 from app.intake import records
 from app.intake.records import Record, Records
-from app.intake.writes import Write, Written
+from app.intake.writes import Caller, Write, Written
 from app.mapping.clinic import KINDS, Kind
 from app.mapping.elements import is_error
 from app.mapping.revision import withdraw
 from app.mapping.status import live_status
 from app.pain.instruments import instrument_view
-from app.routers import documented, exchange
-from app.routers.exchange import Body, service
+from app.routers import bodies, documented, exchange
+from app.routers.bodies import Body
+from app.routers.exchange import service
 from app.service import Service
 from app.store.idempotency import Answer
 
@@ -48,7 +49,7 @@ async def record(request: Request, kind: Kind) -> Response:
     """Map, check and store a record; `dry_run=true` shows the Bundle and stores nothing."""
     exchange.require_known(request, "dry_run")
     dry_run, parts, here = _flag(request, "dry_run"), service(request), _records(request)
-    body = await exchange.read_body(request)
+    body = await bodies.read_body(request)
     if not dry_run and (replay := await parts.intake.recall(exchange.caller(request, body.text))):
         return exchange.respond(request, replay, JSON)
     clinical = kind.read(body.tree, parts.content, _now(parts))
@@ -83,7 +84,7 @@ async def amend(request: Request, kind: Kind, record_id: str) -> Response:
     """New versions of the same resources, on condition that nobody changed them since they were read."""
     exchange.require_known(request)
     parts, here = service(request), _records(request)
-    body = await exchange.read_body(request)
+    body = await bodies.read_body(request)
     if replay := await parts.intake.recall(exchange.caller(request, body.text)):
         return exchange.respond(request, replay, JSON)
     found = await here.load(kind, record_id)
@@ -107,7 +108,7 @@ async def withdrawn(request: Request, kind: Kind, record_id: str) -> Response:
     found = await _records(request).load(kind, record_id)
     _require_tag(request, found)
     in_error = withdraw([resource for resource in found.resources if not is_error(resource)])
-    writes, caller = records.next_versions(in_error, found), exchange.caller(request, b"")
+    writes, caller = records.next_versions(in_error, found), _caller(request, b"")
     answer = await service(request).intake.accept(writes, caller, lambda _: Answer(204, b""))
     return exchange.respond(request, answer)
 
@@ -153,8 +154,13 @@ async def _store(
         address = f"{exchange.public_base(request)}{request.url.path}/{record_id}"
         return replace(made, location=address if status == 201 else "", etag=records.tag(kind, changed))
 
-    made = await service(request).intake.accept(writes, exchange.caller(request, body.text), answer)
+    made = await service(request).intake.accept(writes, _caller(request, body.text), answer)
     return exchange.respond(request, made, JSON)
+
+
+def _caller(request: Request, body: bytes) -> Caller:
+    """Who asks; what is not held here is noted in the answer (`Records.unheld`)."""
+    return replace(exchange.caller(request, body), tells_dangling=True)
 
 
 def _dry_run(writes: Sequence[Write]) -> bytes:
@@ -180,17 +186,17 @@ def _add_routes(kind: Kind) -> None:
 
     async def post(request: Request) -> Response:
         exchange.refuse_headers(request, "if-match", "if-none-match", "if-none-exist")
-        exchange.require_acceptable(request)
+        exchange.require_acceptable(request, json_only=True)
         return await record(request, kind)
 
     async def get(request: Request, record_id: str) -> Response:
         exchange.refuse_headers(request, "if-none-match", "if-modified-since")
-        exchange.require_acceptable(request)
+        exchange.require_acceptable(request, json_only=True)
         return await show(request, kind, record_id)
 
     async def put(request: Request, record_id: str) -> Response:
         exchange.refuse_headers(request, "if-none-match", "if-none-exist")
-        exchange.require_acceptable(request)
+        exchange.require_acceptable(request, json_only=True)
         return await amend(request, kind, record_id)
 
     async def delete(request: Request, record_id: str) -> Response:

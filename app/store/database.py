@@ -6,8 +6,10 @@ readers beside it in WAL mode. PostgreSQL: many writers; `lock` serialises those
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, nullcontext
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,6 +26,8 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from app.store.snapshot import rebase
 
 Connection: TypeAlias = AsyncConnection
 
@@ -56,6 +60,27 @@ class Unavailable(Exception):
     """The database cannot do this now; nothing was changed, and the same may work later."""
 
 
+class Contended(Unavailable):
+    """Another transaction was in the way; nothing was changed, and the same may work at once."""
+
+
+_CONTENDED = ("40001", "40P01")  # serialization failure, deadlock
+# Two made the same version: only processes of another release, with other locks, can do that beside us.
+_SAME_VERSION = re.compile("constraint \"version_|UNIQUE constraint failed: (index ')?version[._]")
+# The write transaction whose state readers of the same task are to see.
+_bound: ContextVar[AsyncConnection | None] = ContextVar("bound", default=None)
+
+
+@contextmanager
+def seen_from(connection: AsyncConnection) -> Iterator[None]:
+    """Within the block, `reading` reads what this write transaction sees, its own changes too."""
+    token = _bound.set(connection)
+    try:
+        yield
+    finally:
+        _bound.reset(token)
+
+
 class Database:
     """One database. Open with `async with Database(url) as database`."""
 
@@ -84,13 +109,24 @@ class Database:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """A write transaction: committed at the end of the block, rolled back whole if it raises."""
+        """A write transaction: committed at the end of the block, rolled back whole if it raises.
+
+        Raises RuntimeError inside `seen_from`: it would wait for itself.
+        """
+        if _bound.get() is not None:
+            raise RuntimeError("a write transaction within another")
         async with self._one_writer, _translated(), self._writer.begin() as connection:
             yield connection
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A read transaction that sees one state of the database throughout."""
+    async def reading(self, *, committed: bool = False) -> AsyncIterator[AsyncConnection]:
+        """A read transaction that sees one state of the database throughout.
+
+        committed: never what a write transaction of the same task has done so far (`seen_from`).
+        """
+        if not committed and (bound := _bound.get()) is not None:
+            yield bound
+            return
         async with _translated(), self._reader.begin() as connection:
             yield connection
 
@@ -116,6 +152,7 @@ class Database:
             if not self.is_sqlite:
                 await connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _MIGRATION_LOCK})
             await connection.run_sync(_upgrade)
+            await rebase(connection)
 
     async def is_ready(self) -> bool:
         """Whether the database answers and its schema is the newest version."""
@@ -157,12 +194,22 @@ class Database:
 async def _translated() -> AsyncIterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
+    except (PoolTimeout, OSError) as error:
         raise Unavailable(type(error).__name__) from error
     except DBAPIError as error:
+        if _is_contended(error):
+            raise Contended(type(error.orig).__name__) from error
+        if isinstance(error, OperationalError | InterfaceError):
+            raise Unavailable(type(error).__name__) from error
         if str(getattr(error.orig, "sqlstate", "")).startswith(_NOT_OURS):
             raise Unavailable(type(error.orig).__name__) from error
         raise
+
+
+def _is_contended(error: DBAPIError) -> bool:
+    is_busy = str(getattr(error.orig, "sqlite_errorname", "")).startswith("SQLITE_BUSY")
+    has_lost = str(getattr(error.orig, "sqlstate", "")) in _CONTENDED
+    return is_busy or has_lost or bool(_SAME_VERSION.search(str(error.orig)))
 
 
 def _alembic() -> Config:

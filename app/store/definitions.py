@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from app.store.repository import Key
-from app.store.tables import Resource
+from app.store.tables import Version
 
 
 async def state(connection: AsyncConnection, types: Sequence[str]) -> int:
@@ -15,15 +16,18 @@ async def state(connection: AsyncConnection, types: Sequence[str]) -> int:
 
     The greatest row number would not do: on PostgreSQL a smaller one may be committed later.
     """
-    total = await connection.scalar(select(func.sum(Resource.version)).where(col(Resource.type).in_(types)))
+    current = (col(Version.type).in_(types), col(Version.until).is_(None))
+    total = await connection.scalar(select(func.sum(Version.version)).where(*current))
     return int(total or 0)
 
 
 async def versions(connection: AsyncConnection, types: Sequence[str]) -> dict[Key, int]:
     """The current version numbers, those of deleted resources left out, in the order of first creation."""
+    first = aliased(Version)
     statement = (
-        select(Resource.type, Resource.id, Resource.version)  # type: ignore[call-overload]
-        .where(col(Resource.type).in_(types), col(Resource.deleted).is_(False))
-        .order_by(col(Resource.rid))
+        select(Version.type, Version.id, Version.version)  # type: ignore[call-overload]
+        .join(first, and_(col(first.type) == Version.type, col(first.id) == Version.id, col(first.version) == 1))
+        .where(col(Version.type).in_(types), col(Version.until).is_(None), col(Version.deleted).is_(False))
+        .order_by(col(first.vid))
     )
     return {(row.type, row.id): row.version for row in await connection.execute(statement)}

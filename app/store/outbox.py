@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel, col
 
-from app.store.tables import Lease, Ledger, Outbox, Version
+from app.store.tables import Content, Lease, Ledger, Outbox
 
 # A refusal of a target is kept up to this length: enough for its OperationOutcome.
 _LONGEST_REASON = 4_000
@@ -40,10 +40,10 @@ class Delivery:
 
 async def due(connection: AsyncConnection, target: str, *, now: int, limit: int) -> list[Item]:
     """The oldest pending items of a target that need not wait, in the order they were written."""
-    columns = (Outbox.oid, Outbox.type, Outbox.id, Outbox.version, Outbox.attempts, Version.content)
+    columns = (Outbox.oid, Outbox.type, Outbox.id, Outbox.version, Outbox.attempts, Content.text)
     statement = (
         select(*columns)  # type: ignore[call-overload]
-        .join(Version, col(Version.vid) == col(Outbox.vid))
+        .outerjoin(Content, col(Content.vid) == col(Outbox.vid))
         .where(col(Outbox.target) == target, col(Outbox.state) == "pending", col(Outbox.not_before) <= now)
         .order_by(col(Outbox.oid))
         .limit(limit)

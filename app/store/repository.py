@@ -1,15 +1,17 @@
 """Resources and their versions: reading them, and saving a set of changes with all that belongs to it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Insert, delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Insert, bindparam, func, insert, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel, col
 
+from app.store.keys import among
 from app.store.parameters import SearchParameters
-from app.store.tables import Audit, Outbox, Resource, SearchReference, SearchToken, Version
+from app.store.snapshot import Snapshot, stamp, visible
+from app.store.tables import Audit, Content, Outbox, Version
 
 Key = tuple[str, str]  # ("Patient", "12")
 # The most rows one statement names: SQLite takes 32,766 variables, PostgreSQL 32,767.
@@ -41,7 +43,47 @@ class Change:
     targets: Sequence[str] = ()
 
 
-_STORED = (Version.type, Version.id, Version.version, Version.method, Version.last_updated, Version.content)
+STORED: tuple[Any, ...] = (
+    Version.type,
+    Version.id,
+    Version.version,
+    Version.method,
+    Version.last_updated,
+    Content.text,
+)
+_WITH_CONTENT = (Content, col(Content.vid) == col(Version.vid))
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Which versions a history is about, in the words of R4 3.1.0.12; times in microseconds.
+
+    type, id: "" for any. since: changed then or later. at: current at some time within [low, high).
+    """
+
+    type: str = ""
+    id: str = ""
+    since: int | None = None
+    at: tuple[int, int] | None = None
+
+    def conditions(self, snapshot: Snapshot | None) -> list[ColumnElement[bool]]:
+        """What it asks of a version, among those there were at the time of the snapshot."""
+        found = [col(column) == value for column, value in ((Version.type, self.type), (Version.id, self.id)) if value]
+        if self.since is not None:
+            found.append(col(Version.last_updated) >= self.since)
+        if self.at is not None:
+            low, high = self.at
+            lasted = or_(col(Version.ended_at).is_(None), col(Version.ended_at) > low)
+            found += [col(Version.last_updated) < high, lasted]
+        if snapshot is not None:
+            found.append(snapshot.holds(col(Version.since)))
+        return found
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """What it is sorted by, each by an index: one resource by its versions, whatever the clocks of several servers
+        say; else by time."""
+        return (col(Version.version),) if self.id else (col(Version.last_updated), col(Version.vid))
 
 
 async def read(connection: AsyncConnection, resource_type: str, resource_id: str) -> Stored | None:
@@ -49,14 +91,16 @@ async def read(connection: AsyncConnection, resource_type: str, resource_id: str
     return (await read_all(connection, [(resource_type, resource_id)])).get((resource_type, resource_id))
 
 
-async def read_all(connection: AsyncConnection, keys: Iterable[Key]) -> dict[Key, Stored]:
-    """The current versions of those of the keys that exist, deletions included."""
+async def read_all(
+    connection: AsyncConnection, keys: Iterable[Key], snapshot: Snapshot | None = None
+) -> dict[Key, Stored]:
+    """The versions that are current now, or were in the snapshot, of those of the keys that exist; deletions too."""
     found: dict[Key, Stored] = {}
     wanted = sorted(set(keys))
     for start in range(0, len(wanted), _CHUNK):
-        chosen = tuple_(col(Resource.type), col(Resource.id)).in_(wanted[start : start + _CHUNK])
-        statement = select(*_STORED).join(Resource, col(Resource.vid) == col(Version.vid)).where(chosen)  # type: ignore[call-overload]
-        found |= {(row.type, row.id): Stored(*row) for row in await connection.execute(statement)}
+        chosen = among(col(Version.type), col(Version.id), wanted[start : start + _CHUNK])
+        rows = await connection.execute(_select().where(chosen, visible(Version, snapshot)))
+        found |= {(row.type, row.id): Stored(*row) for row in rows}
     return found
 
 
@@ -64,24 +108,47 @@ async def read_version(
     connection: AsyncConnection, resource_type: str, resource_id: str, version: int
 ) -> Stored | None:
     """One version, or None if there is none of that number."""
-    statement = _versions(resource_type, resource_id).where(col(Version.version) == version)
-    row = (await connection.execute(statement)).first()
+    own = (col(Version.type) == resource_type, col(Version.id) == resource_id, col(Version.version) == version)
+    row = (await connection.execute(_select().where(*own))).first()
     return Stored(*row) if row else None
 
 
 async def history(
-    connection: AsyncConnection, resource_type: str, resource_id: str, *, count: int, below: int | None = None
-) -> tuple[int, list[Stored]]:
-    """How many versions there are, and up to count of them, newest first, below a version number if given."""
-    every = _versions(resource_type, resource_id)
-    total = await connection.scalar(select(func.count()).select_from(every.subquery()))
-    page = every if below is None else every.where(col(Version.version) < below)
-    rows = await connection.execute(page.order_by(col(Version.version).desc()).limit(count))
-    return total or 0, [Stored(*row) for row in rows]
+    connection: AsyncConnection,
+    past: Past,
+    *,
+    count: int,
+    before: Sequence[int] = (),
+    snapshot: Snapshot | None = None,
+) -> list[tuple[Sequence[int], Stored]]:
+    """Up to count versions with their places in the order, newest first, before a place if given."""
+    conditions, order = past.conditions(snapshot), past.order
+    if before:
+        conditions.append(tuple_(*order) < tuple_(*before))
+    statement = _select(*order).where(*conditions).order_by(*(each.desc() for each in order)).limit(count)
+    rows = await connection.execute(statement)
+    return [(tuple(row[: len(order)]), Stored(*row[len(order) :])) for row in rows]
 
 
-def _versions(resource_type: str, resource_id: str) -> Any:
-    return select(*_STORED).where(col(Version.type) == resource_type, col(Version.id) == resource_id)  # type: ignore[call-overload]
+async def count_history(connection: AsyncConnection, past: Past, *, snapshot: Snapshot | None = None) -> int:
+    """How many versions a history has."""
+    return int(await connection.scalar(select(func.count()).where(*past.conditions(snapshot))) or 0)
+
+
+async def deletions(connection: AsyncConnection, versions: Iterable[tuple[str, str, int]]) -> set[tuple[str, str, int]]:
+    """Those of the versions (type, id, number) that are deletions."""
+    found: set[tuple[str, str, int]] = set()
+    own, wanted = (col(Version.type), col(Version.id), col(Version.version)), sorted(set(versions))
+    for start in range(0, len(wanted), _CHUNK):
+        chunk = wanted[start : start + _CHUNK]
+        chosen = among(*own[:2], {(type_, id_) for type_, id_, _ in chunk})
+        rows = await connection.execute(select(*own).where(chosen, col(Version.deleted)))
+        found |= {(row.type, row.id, row.version) for row in rows}.intersection(chunk)
+    return found
+
+
+def _select(*before: Any) -> Any:
+    return select(*before, *STORED).outerjoin(*_WITH_CONTENT)
 
 
 async def save(
@@ -99,22 +166,41 @@ async def save(
     """
     if not changes:
         return
-    vids = await _insert_versions(connection, changes)
-    rids = await _point_at(connection, changes, vids)
-    await _index(connection, changes, rids, parameters, base)
+    moment = await stamp(connection)
+    await _end(connection, changes, moment)
+    vids = await _insert_versions(connection, changes, moment)
+    contents = [
+        {"vid": vid, "text": c.stored.content}
+        for c, vid in zip(changes, vids, strict=True)
+        if c.stored.content is not None
+    ]
+    await _insert(connection, Content, contents)
+    await _index(connection, changes, vids, parameters, base)
     await _insert(connection, Outbox, _outbox_rows(changes, vids))
     await _insert(connection, Audit, [_audit_row(change.stored, actor, request_id) for change in changes])
 
 
-async def _insert_versions(connection: AsyncConnection, changes: Sequence[Change]) -> list[int]:
+async def _end(connection: AsyncConnection, changes: Sequence[Change], moment: int) -> None:
+    """The versions that are replaced end here."""
+    replaced = [
+        {"own_type": c.stored.type, "own_id": c.stored.id, "ended_at": c.stored.last_updated}
+        for c in changes
+        if c.stored.version != 1
+    ]
+    if replaced:
+        await connection.execute(_ENDED.values(until=moment), replaced)
+
+
+async def _insert_versions(connection: AsyncConnection, changes: Sequence[Change], moment: int) -> list[int]:
     rows = [
         {
             "type": c.stored.type,
             "id": c.stored.id,
             "version": c.stored.version,
             "method": c.stored.method,
+            "deleted": c.stored.deleted,
             "last_updated": c.stored.last_updated,
-            "content": c.stored.content,
+            "since": moment,
         }
         for c in changes
     ]
@@ -122,59 +208,21 @@ async def _insert_versions(connection: AsyncConnection, changes: Sequence[Change
     return [int(vid or 0) for vid in (await connection.execute(statement, rows)).scalars()]
 
 
-async def _point_at(connection: AsyncConnection, changes: Sequence[Change], vids: Sequence[int]) -> dict[Key, int]:
-    """Make each resource point at its new version; answers the row number of each."""
-    states = {
-        (c.stored.type, c.stored.id): {
-            "version": c.stored.version,
-            "vid": vid,
-            "deleted": c.stored.deleted,
-            "last_updated": c.stored.last_updated,
-        }
-        for c, vid in zip(changes, vids, strict=True)
-    }
-    rids: dict[Key, int] = await _rids(connection, [key for key, state in states.items() if state["version"] != 1])
-    new = [{"type": key[0], "id": key[1], **state} for key, state in states.items() if key not in rids]
-    for key, rid in rids.items():
-        await connection.execute(update(Resource).where(col(Resource.rid) == rid).values(**states[key]))
-    if new:
-        statement = _into(Resource).returning(col(Resource.rid), sort_by_parameter_order=True)
-        made = (await connection.execute(statement, new)).scalars().all()
-        rids |= {(str(row["type"]), str(row["id"])): int(rid or 0) for row, rid in zip(new, made, strict=True)}
-    return rids
-
-
-async def _rids(connection: AsyncConnection, keys: Sequence[Key]) -> dict[Key, int]:
-    found: dict[Key, int] = {}
-    for start in range(0, len(keys), _CHUNK):
-        chosen = tuple_(col(Resource.type), col(Resource.id)).in_(keys[start : start + _CHUNK])
-        rows = await connection.execute(select(Resource.type, Resource.id, Resource.rid).where(chosen))  # type: ignore[call-overload]
-        found |= {(row.type, row.id): row.rid for row in rows}
-    return found
-
-
 async def _index(
     connection: AsyncConnection,
     changes: Sequence[Change],
-    rids: Mapping[Key, int],
+    vids: Sequence[int],
     parameters: SearchParameters,
     base: str,
 ) -> None:
-    old = [rids[c.stored.type, c.stored.id] for c in changes if c.stored.version != 1]
-    for table in (SearchToken, SearchReference):
-        for start in range(0, len(old), _CHUNK):
-            await connection.execute(delete(table).where(col(table.rid).in_(old[start : start + _CHUNK])))
-    tokens: list[dict[str, Any]] = []
-    references: list[dict[str, Any]] = []
-    for change in changes:
+    found: dict[type[SQLModel], list[dict[str, Any]]] = {}
+    for change, vid in zip(changes, vids, strict=True):
         if change.tree is None:
             continue
-        rid = rids[change.stored.type, change.stored.id]
-        values = parameters.values(change.tree, base=base)
-        tokens += [{"type": change.stored.type, "rid": rid, **token} for token in values.tokens]
-        references += [{"type": change.stored.type, "rid": rid, **reference} for reference in values.references]
-    await _insert(connection, SearchToken, tokens)
-    await _insert(connection, SearchReference, references)
+        for table, rows in parameters.rows(change.tree, base=base).items():
+            found.setdefault(table, []).extend({"type": change.stored.type, "vid": vid, **row} for row in rows)
+    for table, rows in found.items():
+        await _insert(connection, table, rows)
 
 
 def _outbox_rows(changes: Sequence[Change], vids: Sequence[int]) -> list[dict[str, Any]]:
@@ -203,6 +251,18 @@ def _audit_row(stored: Stored, actor: str, request_id: str) -> dict[str, Any]:
         "id": stored.id,
         "version": stored.version,
     }
+
+
+# The column to be set and the one to be compared have other names than each other: values are given by name.
+_ENDED = (
+    update(Version)
+    .where(
+        col(Version.type) == bindparam("own_type"),
+        col(Version.id) == bindparam("own_id"),
+        col(Version.until).is_(None),
+    )
+    .values(ended_at=bindparam("ended_at"))
+)
 
 
 def _into(table: type[SQLModel]) -> Insert:

@@ -2,11 +2,13 @@
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from app.profiles import json_files, r4, toml_files
+from app.terminology.concepts import Concept, concept_of, flat
 from app.terminology.expansion import Answer, CodeSystem, ValueSet, expand, read_code_system, read_designations
 from app.terminology.grammars import GRAMMARS
 
@@ -27,10 +29,12 @@ class Terminology:
         self._composes: dict[str, Mapping[str, Any]] = dict(value_sets)
         self._systems: dict[str, CodeSystem | None] = {}
         self._value_sets: dict[str, ValueSet] = {}
-        # Version of each value set that came as a resource; those of base R4 are held in one version only.
-        self._versions: dict[str, str] = {}
+        # Each value set that came as a resource; those of base R4 are held in one version only.
+        self._resources: dict[str, Mapping[str, Any]] = {}
         # system -> code -> further displays, also from supplements.
         self._designations: dict[str, dict[str, frozenset[str]]] = {}
+        # system -> what resources say of its codes: the system itself, then its supplements.
+        self._said: dict[str, list[Mapping[str, Any]]] = {}
         for resource in resources:
             self._add(resource)
 
@@ -42,12 +46,13 @@ class Terminology:
             is_supplement = resource.get("content") == "supplement"
             system = str(resource.get("supplements", "")).partition("|")[0] if is_supplement else url
             self._designations.setdefault(system, {}).update(read_designations(resource))
+            before = self._said.get(system, [])
+            self._said[system] = [*before, resource] if is_supplement else [resource, *before]
             if not is_supplement:
-                made = read_code_system(resource)
-                self._systems[url] = replace(made, is_complete=False) if url in _fragments() else made
+                self._systems[url] = system_of(resource)
         elif resource["resourceType"] == "ValueSet":
-            self._composes[url] = resource.get("compose") or _listed(resource.get("expansion", {}))
-            self._versions[url] = str(resource.get("version", ""))
+            self._composes[url] = composed(resource)
+            self._resources[url] = resource
             self._value_sets.pop(url, None)
 
     def code_system(self, url: str) -> CodeSystem | None:
@@ -66,7 +71,7 @@ class Terminology:
         A value set that includes itself through others is not known there: such a definition has no meaning.
         """
         url, _, version = canonical.partition("|")
-        if version and self._versions.get(url, "") not in ("", version):
+        if version and self._version_of(url) not in ("", version):
             return None
         if url not in self._value_sets:
             if url not in self._composes or url in _above or len(_above) > _MAX_DEPTH:
@@ -75,6 +80,55 @@ class Terminology:
             made = expand(url, self._composes[url], self.code_system, lambda other: self.value_set(other, above))
             self._value_sets[url] = made
         return self._value_sets[url]
+
+    def compose(self, url: str) -> Mapping[str, Any] | None:
+        """The definition of a value set."""
+        return self._composes.get(url)
+
+    def resource(self, value_set: str) -> Mapping[str, Any] | None:
+        """The ValueSet resource of a URL; None for those of base R4, of which only the definition is kept."""
+        return self._resources.get(value_set)
+
+    def _version_of(self, value_set: str) -> str:
+        return str(self._resources.get(value_set, {}).get("version", ""))
+
+    def expanded(self, resource: Mapping[str, Any]) -> ValueSet:
+        """The codes of a ValueSet resource, whether or not it is one of those known by their URL."""
+        return expand(str(resource.get("url", "")), composed(resource), self.code_system, self.value_set)
+
+    def is_active(self, system: str, code: str) -> Answer:
+        """Whether a code may still be used: its properties `inactive` and `status` say so (R4 concept-properties)."""
+        concept = self.concept(system, code)
+        if concept is None or system not in self._said:
+            return Answer.UNCHECKED
+        said = {
+            str(each["code"]): str(value).lower()
+            for each in concept.properties
+            for name, value in each.items()
+            if name != "code"
+        }
+        is_retired = said.get("inactive") == "true" or said.get("status") in ("retired", "inactive")
+        return Answer.INVALID if is_retired else Answer.VALID
+
+    def name_of(self, system: str) -> str:
+        """What a code system is called: its name, or its URL where that is all there is."""
+        return str(next((each["name"] for each in self._said.get(system, ()) if "name" in each), system))
+
+    def joined_by(self, system: CodeSystem) -> "Terminology":
+        """The same, with a code system that is asked about in place of the one of its URL."""
+        made = copy(self)
+        made._systems = self._systems | {system.url: system}
+        made._value_sets = {}
+        return made
+
+    def concept(self, system: str, code: str) -> Concept | None:
+        """What is known of a code of a system; None if the code is not listed."""
+        known = self.code_system(system)
+        found = known.find(code) if known else None
+        if known is None or found is None:
+            return None
+        said = (flat(resource).get(found) for resource in self._said.get(system, ()))
+        return concept_of(known, found, [each for each in said if each is not None])
 
     def codes(self, value_set: str) -> list[str]:
         """The codes of a value set, for telling; none if not all of them are known."""
@@ -131,8 +185,10 @@ class Terminology:
     def contains(self, value_set: str, system: str | None, code: str) -> Answer:
         """Whether a value set holds a code. system None: any of its systems, as for an element of type code."""
         found = self.value_set(value_set)
-        if found is None:
-            return Answer.UNCHECKED
+        return Answer.UNCHECKED if found is None else self.among(found, system, code)
+
+    def among(self, found: ValueSet, system: str | None, code: str) -> Answer:
+        """The same of a value set that is at hand."""
         answer = found.contains_code(code) if system is None else found.contains(system, self._written(system, code))
         if answer is not Answer.UNCHECKED:
             return answer
@@ -146,6 +202,17 @@ class Terminology:
     def _written(self, system: str, code: str) -> str:
         known = self.code_system(system)
         return (known.find(code) if known and known.ignores_case else None) or code
+
+
+def system_of(resource: Mapping[str, Any]) -> CodeSystem:
+    """A CodeSystem resource with a url, taken for a part of it where nobody has given us the whole."""
+    made = read_code_system(resource)
+    return replace(made, is_complete=False) if made.url in _fragments() else made
+
+
+def composed(value_set: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The compose of a ValueSet resource, or what its stored expansion amounts to."""
+    return value_set.get("compose") or _listed(value_set.get("expansion", {}))
 
 
 def _listed(expansion: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,8 +16,8 @@ UCUM = "http://unitsofmeasure.org"
 MAX_LENGTH = 255
 _MAX_DEPTH = 20
 # Brackets belong to the name of a unit and may hold what else would be an operator: [m/s2/Hz^(1/2)].
-_TOKEN = re.compile(r"(?P<note>\{[^{}]*\})|(?P<sign>[./()])|(?P<word>(?:\[[^\[\]]*\]|[^\[\]{}().\/])+)")
-_EXPONENT = re.compile(r"[+-]?[0-9]+\Z")
+TOKEN = re.compile(r"(?P<note>\{[^{}]*\})|(?P<sign>[./()])|(?P<word>(?:\[[^\[\]]*\]|[^\[\]{}().\/])+)")
+EXPONENT = re.compile(r"[+-]?[0-9]+\Z")
 _PRINTABLE = re.compile(r"[!-~]+")
 
 
@@ -66,7 +66,7 @@ def _term_flaw(code: str) -> str:
     # What came last: nothing or an opening parenthesis, an operator, a component, or its annotation.
     last = "start"
     while place < len(code):
-        token = _TOKEN.match(code, place)
+        token = TOKEN.match(code, place)
         if token is None:
             return "has a bracket or brace without its other half"
         kind, text = str(token.lastgroup), token[0]
@@ -104,7 +104,7 @@ def _word_flaw(word: str) -> str:
     """A word is a number, or a unit with its prefix and exponent."""
     if word.isdigit() or _is_unit(word):
         return ""
-    exponent = _EXPONENT.search(word)
+    exponent = EXPONENT.search(word)
     if exponent and exponent.start() and _is_unit(word[: exponent.start()]):
         return ""
     return "is no unit of UCUM" if len(word) > 40 else f"has {word}, which is no unit of UCUM"

@@ -55,6 +55,11 @@ class Validator:
         require_sound(own, found, self._profiles)
         self._own, self._cache = own, cache or Cache()
 
+    @property
+    def terminology(self) -> Terminology:
+        """The code systems and value sets that codes are checked with."""
+        return self._terminology
+
     @cached_property
     def _gate(self) -> Gate:
         gate = Gate(self._rules, self._conformance, self._walk, self._cache)

@@ -3,7 +3,7 @@
 import pytest
 
 from app.fhir.json import parse
-from app.fhir.references import references, resolved, rewrite
+from app.fhir.references import local, located, references, resolved, rewrite
 
 OLD, NEW = "urn:uuid:6f2a1d3e-9c47-4b8a-a1f0-2d4e6c8b0a17", "Patient/1"
 
@@ -72,3 +72,39 @@ def test_a_relative_link_is_relative_to_its_own_entry(link: str, full_url: str, 
     names = {OLD: "Patient/1", "http://a/fhir/Patient/q": "Patient/2", "http://b/fhir/Patient/q": "Patient/3"}
 
     assert resolved(link, full_url, names) == stands_for
+
+
+def test_references_are_located_by_fhirpath() -> None:
+    resource = {
+        "resourceType": "Observation",
+        "subject": {"reference": "a"},
+        "performer": [{"display": "nobody"}, {"reference": "b"}],
+        "note": [{"authorReference": {"reference": "c"}}],
+        "extension": [{"url": "https://example.org/x", "valueReference": {"reference": "d"}}],
+        "contained": [{"resourceType": "Encounter", "reasonReference": [{"reference": "e"}]}],
+    }
+
+    assert dict(located(resource)) == {
+        "Observation.subject": "a",
+        "Observation.performer[1]": "b",
+        "Observation.note[0].author.ofType(Reference)": "c",
+        "Observation.extension[0].value.ofType(Reference)": "d",
+        "Observation.contained[0].reasonReference[0]": "e",
+    }
+
+
+@pytest.mark.parametrize(
+    ("link", "means"),
+    [
+        ("Patient/1", ("Patient", "1", "")),
+        ("http://here/fhir/Patient/1", ("Patient", "1", "")),
+        ("Patient/1/_history/3", ("Patient", "1", "3")),
+        ("Patient/1#part", ("Patient", "1", "")),
+        ("http://elsewhere/fhir/Patient/1", None),
+        ("#contained", None),
+        ("urn:uuid:6f2a1d3e-9c47-4b8a-a1f0-2d4e6c8b0a17", None),
+        ("Patient?identifier=1", None),
+    ],
+)
+def test_a_local_reference_names_a_resource_of_this_server(link: str, means: tuple[str, str, str] | None) -> None:
+    assert local(link, "http://here/fhir") == means

@@ -82,7 +82,7 @@ async def test_a_batch_keeps_the_good_entries_and_says_what_is_wrong_with_the_ot
     )
 
     entries = answer.json()["entry"]
-    assert [e["response"]["status"] for e in entries] == ["201", "400", "204", "405", "400"]
+    assert [e["response"]["status"] for e in entries] == ["201", "400", "204", "400", "400"]
     assert entries[1]["response"]["outcome"]["issue"][0]["expression"] == ["Bundle.entry[1].resource.code"]
     assert await count(client, "Patient") == 1
 
@@ -98,7 +98,7 @@ async def test_a_batch_keeps_the_good_entries_and_says_what_is_wrong_with_the_ot
         (bundle(entry(None, url="Patient")), "Bundle.entry[0].resource"),
         (bundle(entry(patient(), ifNoneMatch="*")), "Bundle.entry[0].request.ifNoneMatch"),
         (bundle(entry(patient(id="a"), method="PUT", url="Patient/b")), "Bundle.entry[0].resource.id"),
-        (bundle(entry(observation(URN))), "Bundle.entry[0].resource"),
+        (bundle(entry(observation(URN))), "Bundle.entry[0].resource.subject"),
         (
             bundle(*(entry(patient(id="a"), method="PUT", url="Patient/a") for _ in range(2))),
             "Bundle.entry[1]",
@@ -250,11 +250,30 @@ async def test_a_batch_reads_and_searches(client: httpx.AsyncClient) -> None:
     assert entries[4]["response"]["outcome"]["resourceType"] == "OperationOutcome"
 
 
-async def test_a_transaction_does_not_read(client: httpx.AsyncClient) -> None:
-    answer = await client.post("/fhir", json=bundle(entry(None, method="GET", url="Patient/p"), entry(patient())))
+async def test_a_transaction_reads_what_it_has_written(client: httpx.AsyncClient) -> None:
+    asked = bundle(
+        entry(None, method="GET", url="Patient/p"),
+        entry(None, method="GET", url=f"Patient?{CONDITION}"),
+        entry(patient("MRN-7", id="p"), method="PUT", url="Patient/p"),
+        entry(None, method="GET", url="Patient/p/_history"),
+    )
 
-    assert 400 <= answer.status_code < 500
-    assert expressions(answer) == ["Bundle.entry[0].request.method"]
+    answer = await client.post("/fhir", json=asked)
+
+    entries = answer.json()["entry"]
+    assert [e["response"]["status"] for e in entries] == ["200", "200", "201", "200"]
+    assert entries[0]["resource"]["id"] == "p"
+    assert entries[1]["resource"]["total"] == 1
+    assert entries[3]["resource"]["total"] == 1
+
+
+async def test_a_transaction_whose_reading_fails_writes_nothing(client: httpx.AsyncClient) -> None:
+    asked = bundle(entry(patient("MRN-7")), entry(None, method="GET", url="Patient/never"))
+
+    answer = await client.post("/fhir", json=asked)
+
+    assert answer.status_code == 404
+    assert expressions(answer) == ["Bundle.entry[1].request.url"]
     assert await count(client, "Patient") == 0
 
 

@@ -65,11 +65,14 @@ async def test_a_bundle_of_too_many_entries_is_refused(client: httpx.AsyncClient
     ("headers", "status"),
     [
         ({"Content-Type": "text/plain"}, 415),
-        ({"Content-Type": "application/fhir+xml"}, 415),
+        ({"Content-Type": "text/turtle"}, 415),
+        ({"Content-Type": "application/fhir+xml", "Accept": "application/fhir+json"}, 400),
         ({"Content-Type": "application/fhir+json; charset=latin-1"}, 415),
         ({"Content-Type": "application/fhir+json; charset=UTF-8"}, 201),
         ({"Content-Type": "application/json"}, 201),
-        ({"Accept": "application/fhir+xml"}, 406),
+        ({"Accept": "text/turtle"}, 406),
+        ({"Accept": "application/fhir+xml; fhirVersion=5.0"}, 406),
+        ({"Accept": "application/fhir+xml"}, 201),
         ({"Accept": "text/html, application/fhir+json;q=0.9"}, 201),
         ({"If-None-Exist": "nickname=x"}, 400),
         ({"Idempotency-Key": "x" * 300}, 400),
@@ -96,11 +99,24 @@ async def test_headers_decide_what_is_read_and_given(
     ("method", "address", "status"),
     [
         ("GET", "/nothing", 404),
-        ("PATCH", "/fhir/Patient/1", 405),
+        ("PATCH", "/fhir/Patient/1", 400),
+        ("PATCH", "/fhir/Patient", 400),
+        ("PUT", "/fhir/Patient", 400),
+        ("DELETE", "/fhir/Patient", 400),
+        ("PUT", "/fhir", 405),
+        ("FROBNICATE", "/fhir/Patient/1", 405),
+        ("PUT", "/fhir/Patient/_history", 405),
+        ("GET", "/fhir/Patient/1/_history/1/2", 404),
         ("DELETE", "/fhir/metadata", 405),
-        ("POST", "/fhir/Patient/_search", 405),
         ("GET", "/fhir/Patient/x/_history/y", 404),
-        ("GET", "/fhir/Patient/1?_summary=true", 400),
+        ("GET", "/fhir/Patient/1?_summary=short", 400),
+        ("GET", "/fhir/Patient/1?_summary=count", 400),
+        ("GET", "/fhir/Patient/1?_elements=", 400),
+        ("GET", "/fhir/Patient/1?_elements=nick", 400),
+        ("GET", "/fhir/_history?_since=never", 400),
+        ("GET", "/fhir/_history?_count=-1", 400),
+        ("GET", "/fhir/_history?_cursor=" + "x" * 50_000, 400),
+        ("GET", "/fhir/_history?_since=2026%00", 400),
         ("GET", "/fhir/Patient/a%00b", 404),
         ("DELETE", "/fhir/Patient/a%00b", 404),
         ("GET", "/fhir/Patient/" + "x" * 65, 404),
@@ -116,7 +132,7 @@ async def test_headers_decide_what_is_read_and_given(
         ("GET", "/fhir/Patient/1?_pretty=maybe", 400),
         ("GET", "/sync/ledger", 400),
         ("GET", "/sync/ledger?reference=nonsense", 400),
-        ("GET", "/fhir/Patient?_format=xml", 406),
+        ("GET", "/fhir/Patient?_format=ttl", 406),
     ],
 )
 async def test_every_error_is_an_operation_outcome(
@@ -126,6 +142,18 @@ async def test_every_error_is_an_operation_outcome(
 
     assert answer.status_code == status
     assert status == 200 or issues(answer)
+
+
+@pytest.mark.parametrize("name", ["If-Match", "If-None-Exist", "Idempotency-Key"])
+async def test_a_condition_given_twice_is_refused(client: httpx.AsyncClient, name: str) -> None:
+    method = "PUT" if name == "If-Match" else "POST"
+    address = "/fhir/Patient/one" if name == "If-Match" else "/fhir/Patient"
+
+    answer = await client.request(method, address, json=patient(id="one"), headers=[(name, "a=b"), (name, "a=c")])
+
+    assert answer.status_code == 400
+    assert "given 2 times" in issues(answer)[0]["diagnostics"]
+    assert await count(client, "Patient") == 0
 
 
 async def test_head_is_get_without_the_body(client: httpx.AsyncClient) -> None:

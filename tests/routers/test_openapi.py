@@ -16,7 +16,7 @@ def examples() -> list[tuple[str, str, Any]]:
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
         for content in operation.get("requestBody", {}).get("content", {}).values()
-        if "_id}" not in path
+        if "_id}" not in path and "example" in content
     ]
 
 

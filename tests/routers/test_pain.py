@@ -446,12 +446,14 @@ async def test_a_record_has_all_its_parts_however_short_the_pages_are(database_u
         assert {one["status"] for one in await resources(client, own)} == {"entered-in-error"}
 
 
-async def test_a_part_deleted_through_fhir_is_told(client: httpx.AsyncClient) -> None:
-    made = await record(client, "treatment-plans")
-    gone = next(one for one in made["resources"] if one.startswith("MedicationRequest/"))
-    await client.delete(f"/fhir/{gone}")
+async def test_a_part_deleted_through_fhir_is_told(database_url: str) -> None:
+    settings = Settings(database_url=database_url, log_level="error", delete_referred="allow")
+    async with serving(settings) as client:
+        made = await record(client, "treatment-plans")
+        gone = next(one for one in made["resources"] if one.startswith("MedicationRequest/"))
+        await client.delete(f"/fhir/{gone}")
 
-    view = (await client.get(f"/pain/treatment-plans/{made['id']}")).json()
+        view = (await client.get(f"/pain/treatment-plans/{made['id']}")).json()
 
     assert any(note.startswith(gone) for note in view["notes"])
     assert gone not in view["resources"]

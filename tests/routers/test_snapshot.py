@@ -69,7 +69,7 @@ async def test_base_definitions_have_snapshots_that_are_valid(client: httpx.Asyn
         (parameters(name="url", valueString="https://example.org/x"), 404, "not-found"),
         (parameters(name="url"), 400, "value"),
         (parameters(name="definition", resource=1), 400, "value"),
-        (parameters(name="other", valueString="x"), 400, "value"),
+        (parameters(name="other", valueString="x"), 400, "not-supported"),
         ({"resourceType": "Parameters", "parameter": []}, 400, "value"),
     ],
 )
@@ -83,12 +83,13 @@ async def test_no_snapshot_is_refused_with_the_reason(
 
 
 @pytest.mark.parametrize(
-    "path", [PATH, f"{PATH}?url=https://example.org/x", "/fhir/StructureDefinition/none/$snapshot"]
+    ("path", "status"),
+    [(PATH, 400), (f"{PATH}?url=https://example.org/x", 404), ("/fhir/StructureDefinition/none/$snapshot", 404)],
 )
-async def test_what_is_not_here_is_not_found(client: httpx.AsyncClient, path: str) -> None:
+async def test_what_is_not_here_or_not_named_is_refused(client: httpx.AsyncClient, path: str, status: int) -> None:
     response = await client.get(path)
 
-    assert response.status_code == 404
+    assert response.status_code == status
 
 
 async def test_the_capability_statement_names_the_operation(client: httpx.AsyncClient) -> None:

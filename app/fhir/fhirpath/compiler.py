@@ -105,6 +105,12 @@ def compile_expression(
         raise ExpressionError("the expression is nested too deeply") from None
 
 
+def compile_tree(tree: Tree) -> Expression:
+    """Compile a part of an expression by itself, e.g. `Patient.name` of `Patient.name.given`."""
+    model = r4_model()
+    return Expression("", tree, _Compiler(model, frozenset(), strict=False).whole(tree), model)
+
+
 class _Compiler:
     def __init__(self, model: Model, variables: frozenset[str], strict: bool) -> None:
         self.model, self.variables, self.strict = model, variables, strict

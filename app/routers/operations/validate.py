@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from fastapi import APIRouter, Request
-from starlette.responses import Response
+from fastapi import Request
 
 from app.fhir import json as lossless
 from app.fhir.outcomes import Issue, Refused, operation_outcome
@@ -19,22 +18,16 @@ from app.fhir.places import Posted
 from app.fhir.scan import Steps
 from app.intake.accept import LARGE
 from app.intake.writes import ANY_VERSION, Write, misaddressed
-from app.routers import documented, errors, exchange
-from app.routers.exchange import Body, service
+from app.routers import errors, exchange
+from app.routers.exchange import service
+from app.routers.operations.call import Call, answer
 from app.store import repository
 from app.store.idempotency import Answer
 from app.validation.remote import settle
 from app.validation.telling.nominated import not_checked
 
-router = APIRouter(prefix="/fhir", tags=["FHIR"])
 _MODES = ("create", "update", "delete", "profile")
 _OF_A_RESOURCE = ("update", "delete", "profile")
-_PARAMETERS = "Parameters.parameter"
-_QUERY = documented.parameters(
-    profile="Canonical URL of a profile to check besides those the resource claims.",
-    mode="create; or, of one resource, update, delete or profile (the stored resource, against a profile).",
-)
-_DOCUMENTED = documented.body("patient") | _QUERY
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,36 +40,11 @@ class Asked:
     below: Steps = ()
 
 
-@router.post("/$validate", summary="Validate a resource of any type", openapi_extra=_DOCUMENTED)
-async def validate(request: Request) -> Response:
-    return await _validate(request)
-
-
-@router.post("/{resource_type}/$validate", summary="Validate a resource of one type", openapi_extra=_DOCUMENTED)
-async def validate_type(request: Request, resource_type: str) -> Response:
-    return await _validate(request, resource_type)
-
-
-@router.get(
-    "/{resource_type}/{resource_id}/$validate",
-    summary="Validate the stored resource, or its deletion",
-    openapi_extra=_QUERY,
-)
-@router.post(
-    "/{resource_type}/{resource_id}/$validate",
-    summary="Validate an update or deletion of a resource, or the stored resource",
-    openapi_extra=_DOCUMENTED,
-)
-async def validate_resource(request: Request, resource_type: str, resource_id: str) -> Response:
-    return await _validate(request, resource_type, resource_id)
-
-
-async def _validate(request: Request, resource_type: str = "", resource_id: str = "") -> Response:
-    if resource_type:
-        exchange.require_type(request, resource_type, resource_id)
-    exchange.require_acceptable(request)
-    exchange.require_known(request, "profile", "mode")
-    asked = _asked(await _body(request, is_optional=bool(resource_id)), request)
+async def validate(call: Call) -> Answer:
+    """The verdict, as an OperationOutcome."""
+    request, resource_type, resource_id = call.request, call.resource_type, call.resource_id
+    place = call.given.place("resource")
+    asked = Asked(call.given.one("resource"), call.given.all("profile"), call.given.one("mode", ""), place.steps)
     _require_sense(asked, resource_id)
     issues = await _of_the_stored(request, asked, resource_type, resource_id)
     if asked.resource is not None and asked.mode != "delete":
@@ -85,59 +53,7 @@ async def _validate(request: Request, resource_type: str = "", resource_id: str 
         if not any(issue.is_error for issue in found):
             found += await _as_definition(request, asked, resource_id)
         issues += await errors.placed(request, found, asked.below)
-    return exchange.respond(request, Answer(200, lossless.dumps(operation_outcome(issues))))
-
-
-async def _body(request: Request, *, is_optional: bool) -> Body:
-    is_empty = request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers
-    return Body(b"", {}) if is_optional and is_empty else await exchange.read_fhir(request)
-
-
-def _asked(body: Body, request: Request) -> Asked:
-    """The resource and the parameters, from the address and from Parameters alike."""
-    modes, profiles = request.query_params.getlist("mode"), request.query_params.getlist("profile")
-    tree: dict[str, Any] = body.tree
-    if tree.get("resourceType") != "Parameters":
-        return Asked(tree if body.text else None, profiles, "".join(modes))
-    parameters = _parameters(tree)
-    resources = [place for place, each in parameters.items() if each["name"] == "resource"]
-    if len(resources) > 1:
-        raise _unreadable("value", "Parameters has more than one parameter named resource.")
-    profiles += [_text(place, each, "valueUri", "valueCanonical") for place, each in _named(parameters, "profile")]
-    modes += [_text(place, each, "valueCode") for place, each in _named(parameters, "mode")]
-    if len(set(modes)) > 1:
-        raise _unreadable("value", "The parameter mode is given more than once.")
-    below: Steps = ("parameter", resources[0], "resource") if resources else ()
-    return Asked(parameters[resources[0]].get("resource") if resources else None, profiles, "".join(modes[:1]), below)
-
-
-def _parameters(tree: dict[str, Any]) -> dict[int, dict[str, Any]]:
-    """The parameters by their place. Raises Refused for what is none, or is none of $validate."""
-    found = tree.get("parameter")
-    parts = found if isinstance(found, list) else []
-    named = {place: part for place, part in enumerate(parts) if isinstance(part, dict)}
-    for place, part in named.items():
-        if part.get("name") not in ("resource", "profile", "mode"):
-            raise _unreadable("not-supported", "$validate takes resource, profile and mode.", f"[{place}]")
-        if part["name"] == "resource" and not isinstance(part.get("resource"), dict):
-            raise _unreadable("required", "The parameter resource needs a resource.", f"[{place}]")
-    return named
-
-
-def _named(parameters: dict[int, dict[str, Any]], name: str) -> list[tuple[int, dict[str, Any]]]:
-    return [(place, each) for place, each in parameters.items() if each["name"] == name]
-
-
-def _text(place: int, parameter: dict[str, Any], *names: str) -> str:
-    value = next((parameter[name] for name in names if name in parameter), None)
-    if not isinstance(value, str):
-        told = f"The parameter {parameter['name']} takes a {names[0]}."
-        raise _unreadable("value", told, f"[{place}]")
-    return value
-
-
-def _unreadable(code: str, told: str, place: str = "") -> Refused:
-    return Refused([Issue(code, told, f"{_PARAMETERS}{place}", rule="dmt-validate", member="name")])
+    return answer(operation_outcome(issues))
 
 
 def _require_sense(asked: Asked, resource_id: str) -> None:

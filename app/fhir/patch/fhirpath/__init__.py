@@ -1,0 +1,1 @@
+"""FHIRPath Patch (R4, fhirpatch.html): a Parameters resource whose paths say what to change."""

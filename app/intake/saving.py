@@ -1,0 +1,167 @@
+"""Saving the writes of one transaction: which resource each concerns, what it makes of it, and what refers to what."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+from app.fhir.outcomes import Issue
+from app.fhir.references import local
+from app.intake.conditions import Conditions, is_held, of_resource, referred
+from app.intake.integrity import Done, Integrity
+from app.intake.links import conditional, linked
+from app.intake.order import in_order
+from app.intake.patches import Ready, needs_reading
+from app.intake.policy import Policy
+from app.intake.problems import Problems
+from app.intake.resolution import Resolver, concerned, refuse_twice
+from app.intake.rounds import Moved
+from app.intake.versions import Placed, given_id, next_version
+from app.intake.writes import Caller, Written
+from app.store import repository
+from app.store.database import Connection, Lock
+from app.store.parameters import SearchParameters
+from app.store.repository import Change
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """One write transaction, with what it needs. held: the locks it has; None where it has everything."""
+
+    connection: Connection
+    conditions: Conditions
+    parameters: SearchParameters
+    policy: Policy
+    caller: Caller
+    held: frozenset[Lock] | None
+    targets_of: Callable[[str], Sequence[str]]
+    now: int
+    new_id: Callable[[], str]
+    problems: Problems = field(default_factory=Problems)
+
+    async def save(self, made: Ready) -> list[Written]:
+        """What became of each write. Raises Refused with all that is wrong, and Moved where it must be done anew."""
+        resolver = Resolver(self.conditions, self.policy, self.new_id, self.problems)
+        deleted = await resolver.deletions(made.writes)
+        self._require_held(lock for one in deleted for lock in _locks(one))
+        others, found = await self._resolved(made, resolver, deleted)
+        self._require_foreseen([*deleted, *others], made)
+        self._require_held([*(lock for one in others for lock in _locks(one)), *_referred(found.values(), others)])
+        texts = linked([one.write for one in others], found)
+        done = await self._store([*(replace(o, write=w) for o, w in zip(others, texts, strict=True)), *deleted])
+        self.problems.refuse()
+        told = await Integrity(self.connection, self.policy, self.caller, self.problems).look(done)
+        self.problems.refuse()
+        return _by_place(len(made.writes), done, told)
+
+    async def _resolved(
+        self, made: Ready, resolver: Resolver, deleted: Sequence[Placed]
+    ) -> tuple[list[Placed], dict[str, str]]:
+        """What is not deleted, with its ids, and what the references by search stand for."""
+        links = conditional(made.writes)
+        if not links and not any(write.search for write in made.writes):
+            others = [*await resolver.creations(made.writes), *await resolver.changes(made.writes, made.based_on)]
+            self._refuse_twice([*deleted, *others])
+            return others, {}
+        async with self._trial():
+            await self._store(deleted)
+            return await self._tried(made, resolver, deleted, links)
+
+    async def _tried(
+        self, made: Ready, resolver: Resolver, deleted: Sequence[Placed], links: dict[str, str]
+    ) -> tuple[list[Placed], dict[str, str]]:
+        """Step by step, each step stored as far as conditions may find it."""
+        created = await resolver.creations(made.writes)
+        self._refuse_twice([*deleted, *created])
+        asked = [(w.type, w.condition) for w in made.writes if w.condition and w.method != "DELETE"]
+        sought = [(link.partition("?")[0], link) for link in links]
+        new = [(one.write.type, one.write.search) for one in created if one.write.search and not one.is_existing]
+        rivals = concerned(new, created)
+        await self._store(concerned([*asked, *sought, *(new if len(rivals) > 1 else ())], created))
+        if len(rivals) > 1:
+            await resolver.require_distinct(created)
+        changed = await resolver.changes(made.writes, made.based_on)
+        self._refuse_twice([*deleted, *created, *changed])
+        await self._store(concerned(sought, changed))
+        found = await self._references(links)
+        self.problems.refuse()
+        return [*created, *changed], found
+
+    async def _references(self, links: dict[str, str]) -> dict[str, str]:
+        found = {}
+        await self.conditions.gather((link.partition("?")[0], link) for link in links)
+        for link, path in links.items():
+            with self.problems.kept():
+                found[link] = await self.conditions.reference(link, path)
+        return found
+
+    def _refuse_twice(self, placed: Sequence[Placed]) -> None:
+        refuse_twice(placed, self.problems)
+        self.problems.refuse()
+
+    @asynccontextmanager
+    async def _trial(self) -> AsyncIterator[None]:
+        """What is stored within the block can be found within it only."""
+        savepoint = await self.connection.begin_nested()
+        try:
+            yield
+        finally:
+            await savepoint.rollback()
+
+    async def _store(self, placed: Sequence[Placed]) -> list[Done]:
+        """Store what each makes of what is current. Of one that cannot be, the problem is kept."""
+        current = await repository.read_all(self.connection, [one.key for one in placed if one.write.id])
+        done = []
+        for one in placed:
+            with self.problems.kept():
+                done.append(Done(one, next_version(one, current.get(one.key), self.policy, self.now)))
+        await repository.save(
+            self.connection,
+            in_order([self._change(one) for one in done if one.is_change], current, self.caller.base),
+            parameters=self.parameters,
+            actor=self.caller.actor,
+            request_id=self.caller.request_id,
+            base=self.caller.base,
+        )
+        return done
+
+    def _change(self, done: Done) -> Change:
+        return Change(done.written.stored, done.placed.tree, self.targets_of(done.placed.write.type))
+
+    def _require_held(self, locks: Iterable[Lock]) -> None:
+        """Whatever a condition has led to must be held from before it was asked, else it may have changed since."""
+        held = self.held
+        if held is not None and (missing := [lock for lock in locks if not is_held(lock, held)]):
+            raise Moved(missing)
+
+    def _require_foreseen(self, placed: Sequence[Placed], made: Ready) -> None:
+        for one in placed:
+            found = "" if one.is_new else one.write.id
+            if needs_reading(made.writes[one.place]) and found != made.foreseen[one.place]:
+                raise Moved(is_stale=True)
+
+
+def _locks(placed: Placed) -> Iterator[Lock]:
+    """What must be held because of what a condition has found. Of a new resource nobody else knows the id."""
+    write = placed.write
+    if placed.is_existing:
+        yield referred(write.type, write.id)
+    elif write.condition and write.id and (not placed.is_new or given_id(write.tree)):
+        yield from of_resource(write.type, write.id, is_deletion=write.method == "DELETE")
+
+
+def _referred(links: Iterable[str], written: Sequence[Placed]) -> Iterator[Lock]:
+    """What must be held because references by search lead there; what is written here is held already, or new."""
+    own = {one.key for one in written}
+    keys = (local(link, "") for link in links)
+    yield from (referred(key[0], key[1]) for key in keys if key and key[:2] not in own)
+
+
+def _by_place(count: int, done: Sequence[Done], told: dict[int, list[Issue]]) -> list[Written]:
+    """What became of each write, in the order they were asked for."""
+    by_place: list[list[Written]] = [[] for _ in range(count)]
+    for one in done:
+        by_place[one.placed.place].append(one.written)
+    return [
+        replace(first, warnings=tuple(told.get(place, ())), others=tuple(one.stored for one in others))
+        for place, (first, *others) in enumerate(by_place)
+    ]

@@ -1,0 +1,28 @@
+"""What can stand in an address in place of a type or an id.
+
+Names that begin with _ or $ are reserved in every place (R4 3.1.0, style guide), and so is metadata at the root: they
+are never a type or an id, so that a method they do not have is a 405 and not a search for such a resource.
+"""
+
+from starlette.convertors import Convertor, register_url_convertor
+
+
+class _Name(Convertor[str]):
+    regex = "[^/_$][^/]*"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+class _TypeName(_Name):
+    regex = "(?!metadata(?:/|$))[^/_$][^/]*"
+
+
+register_url_convertor("type", _TypeName())
+register_url_convertor("id", _Name())
+
+TYPE = "/{resource_type:type}"
+INSTANCE = "/{resource_type:type}/{resource_id:id}"

@@ -1,0 +1,38 @@
+"""Which function does which operation of the table."""
+
+from collections.abc import Mapping
+
+from app.routers.operations import (
+    code_systems,
+    diff,
+    everything,
+    lastn,
+    meta,
+    reindex,
+    snapshot,
+    stats,
+    translate,
+    validate,
+    value_sets,
+)
+from app.routers.operations.call import Handler
+
+HANDLERS: Mapping[str, Handler] = {
+    "Resource-validate": validate.validate,
+    "StructureDefinition-snapshot": snapshot.snapshot,
+    "Resource-meta": meta.meta,
+    "Resource-meta-add": meta.add,
+    "Resource-meta-delete": meta.delete,
+    "Patient-everything": everything.everything,
+    "Observation-lastn": lastn.lastn,
+    "Observation-stats": stats.stats,
+    "ValueSet-expand": value_sets.expand,
+    "ValueSet-validate-code": value_sets.validate_code,
+    "CodeSystem-validate-code": code_systems.validate_code,
+    "CodeSystem-lookup": code_systems.lookup,
+    "CodeSystem-subsumes": code_systems.subsumes,
+    "ConceptMap-translate": translate.translate,
+    "diff": diff.diff,
+    "reindex": reindex.reindex,
+    "reindex-status": reindex.status,
+}

@@ -1,0 +1,12 @@
+"""Search: parameters become a tree, the tree becomes SQL over the index, and the answer comes page by page.
+
+A search is answered as things stood when its first page was read: the links to further pages carry that moment, so the
+same link always gives the same page, whatever is written meanwhile.
+"""
+
+from app.store.search.escapes import codes
+from app.store.search.query import Query, Searcher
+from app.store.search.results import CONTROL
+from app.store.search.run import Page, matching_ids, search
+
+__all__ = ["CONTROL", "Page", "Query", "Searcher", "codes", "matching_ids", "search"]

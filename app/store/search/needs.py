@@ -1,0 +1,52 @@
+"""Which search parameters a query relies on: what is not indexed yet cannot be answered."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from app.store.index.state import Need
+from app.store.search.query import Query
+from app.store.search.tree import All, Chain, Criterion, Exists, Listed, Match, No, OfTypes, Reverse, Some, Words
+
+
+def needs(query: Query) -> set[Need]:
+    """(type, code) of every parameter that selects, sorts or includes; code "*": every reference of the type."""
+    found = set(_of_all(query.criteria, query.types))
+    found |= {(type_, key.code) for key in query.order if key.field for type_ in query.types}
+    return found | {(each.source, each.param) for each in query.includes}
+
+
+def _of_all(criteria: Iterable[Criterion], types: Sequence[str]) -> Iterator[Need]:
+    for each in criteria:
+        yield from _of(each, types)
+
+
+def _of(criterion: Criterion, types: Sequence[str]) -> Iterator[Need]:
+    match criterion:
+        case All(parts=parts) | Some(parts=parts):
+            yield from _of_all(parts, types)
+        case No(part=inner):
+            yield from _of(inner, types)
+        case OfTypes(types=some, inner=inner):
+            yield from _of(inner, some)
+        case Match(field=field):
+            yield from _each(types, field.param)
+        case Exists(fields=fields):
+            for field in fields:
+                yield from _each(types, field.param)
+        case Words(where=where):
+            yield from _each(types, where)
+        case Listed():
+            yield "List", "item"
+        case Chain(param=param, types=targets, inner=inner, by_url=by_url):
+            yield from _each(types, param)
+            yield from _each(targets, "url") if by_url else ()
+            yield from _of(inner, targets)
+        case Reverse(type=source, param=param, inner=inner):
+            yield source, param
+            yield from _of(inner, (source,))
+
+
+def _each(types: Sequence[str], param: str) -> Iterator[Need]:
+    # What stands behind : or . is a form of the same parameter's values.
+    code = param.partition(":")[0].partition(".")[0]
+    for type_ in types:
+        yield type_, code
