@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from typing import Any
 
 import structlog
 
@@ -14,6 +15,18 @@ class _WithoutContent(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         told = record.getMessage() if record.name.startswith("uvicorn") else f"{record.module}:{record.lineno}"
         return json.dumps({"event": told, "logger": record.name, "level": record.levelname.lower()})
+
+
+def of_error(error: BaseException) -> dict[str, Any]:
+    """What a log line tells of an error: its kind, and where it passed, as function:line.
+
+    Its message may hold patient data and is left out.
+    """
+    places, trace = [], error.__traceback__
+    while trace:
+        places.append(f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    return {"kind": type(error).__name__, "at": places[-8:]}
 
 
 def configure(level: str) -> None:

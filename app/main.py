@@ -27,8 +27,7 @@ from app.service import Service
 from app.settings import Settings, WrongSettings, load_settings
 from app.store.database import Database
 from app.store.index.reindex import Reindexer
-from app.store.index.state import IndexState
-from app.store.parameters import load_parameters
+from app.store.parameters import SearchParameters, load_parameters
 from app.store.search import Searcher
 from app.sync.push import Pusher
 from app.sync.targets import Target, load_targets
@@ -39,7 +38,7 @@ from app.validation.packages.packages import WrongPackages, definitions_of, load
 
 # Order matters: /fhir/metadata must be found before /fhir/{resource_type}.
 # No address belongs to two (routers/addresses.py); what is asked for most is looked at first.
-_FHIR = (fhir.router, metadata.router, operations.router, history.router, search.router, bundles.router)
+_FHIR = (fhir.router, search.router, bundles.router, history.router, metadata.router, operations.router)
 _ROUTERS = (*_FHIR, pain.router, sync.router, health.router)
 
 
@@ -82,6 +81,7 @@ def create_app(settings: Settings, *, now: Callable[[], int] = clock) -> FastAPI
             gc.collect()
             gc.freeze()
             yield
+            gc.unfreeze()
 
     package = profiles.package()
     app = FastAPI(
@@ -137,7 +137,6 @@ def _assemble(
     now: Callable[[], int],
 ) -> Service:
     parameters = load_parameters()
-    index = IndexState(parameters)
     searcher = Searcher(
         parameters,
         page_size=settings.page_size,
@@ -156,8 +155,7 @@ def _assemble(
         validator=validator,
         parameters=parameters,
         searcher=searcher,
-        index=index,
-        reindexer=_reindexer(settings, database, index, now),
+        reindexer=_reindexer(settings, database, parameters, now),
         intake=Intake(
             database,
             validator,
@@ -179,11 +177,13 @@ def _assemble(
     )
 
 
-def _reindexer(settings: Settings, database: Database, index: IndexState, now: Callable[[], int]) -> Reindexer:
+def _reindexer(
+    settings: Settings, database: Database, parameters: SearchParameters, now: Callable[[], int]
+) -> Reindexer:
     """What makes search values anew for resources stored before."""
     base = f"{settings.public_url}/fhir" if settings.public_url else ""
     keep = settings.page_link_minutes
-    return Reindexer(database, index, owner=uuid.uuid4().hex, clock=now, base=base, keep_minutes=keep)
+    return Reindexer(database, parameters, owner=uuid.uuid4().hex, clock=now, base=base, keep_minutes=keep)
 
 
 def _policy(settings: Settings) -> Policy:

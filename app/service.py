@@ -8,7 +8,6 @@ from app.pain.content import Content
 from app.settings import Settings
 from app.store.database import Database
 from app.store.index.reindex import Reindexer
-from app.store.index.state import IndexState
 from app.store.parameters import SearchParameters
 from app.store.search import Searcher
 from app.sync.targets import Target
@@ -20,8 +19,7 @@ from app.validation.packages.definitions import Definitions
 class Service:
     """The parts, each made once at start-up.
 
-    index: which search parameters are not indexed yet. supported_profiles: our profiles by resource type.
-    clock: microseconds since 1970.
+    supported_profiles: our profiles by resource type. clock: microseconds since 1970.
     """
 
     settings: Settings
@@ -29,7 +27,6 @@ class Service:
     validator: Definitions
     parameters: SearchParameters
     searcher: Searcher
-    index: IndexState
     reindexer: Reindexer
     intake: Intake
     content: Content

@@ -43,13 +43,31 @@ async def test_an_error_of_ours_tells_its_id_and_nothing_else(
         raise RuntimeError(SECRET[0])
 
     async with serving(Settings(database_url=database_url)) as client:
-        monkeypatch.setattr("app.routers.fhir.search", broken)
+        monkeypatch.setattr("app.routers.search.search", broken)
         answer = await client.get("/fhir/Patient")
 
     assert answer.status_code == 500
     assert answer.json()["issue"][0]["code"] == "exception"
     assert answer.headers["x-request-id"] in answer.text
     assert SECRET[0] not in answer.text + capfd.readouterr().err
+
+
+async def test_an_error_of_ours_in_a_batch_is_found_in_the_log_by_its_id(
+    database_url: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError(SECRET[0])
+
+    async with serving(Settings(database_url=database_url)) as client:
+        monkeypatch.setattr("app.intake.saving.next_version", broken)
+        answer = await client.post("/fhir", json=bundle(entry(patient()), kind="batch"))
+
+    logged = capfd.readouterr().err
+    (error,) = (line for line in map(json.loads, logged.splitlines()) if line["level"] == "error")
+    assert answer.json()["entry"][0]["response"]["status"] == "500"
+    assert error["request_id"] in answer.text
+    assert error["kind"] == "RuntimeError"
+    assert SECRET[0] not in answer.text + logged
 
 
 async def test_health_tells_live_and_ready(client: httpx.AsyncClient) -> None:

@@ -15,8 +15,7 @@ same input, app/profiles/r4/definitions.json.gz:
                        too; isModifier of the profile where it is true
     code_systems       url -> {content, case?, codes: {code: display}, parents?: {code: [parent codes]}}
     value_sets         url -> {include: [...], exclude?: [...]}: the compose element in short
-    search_parameters  [{code, url, base, type, expression?, target?, component?, comparator?, modifier?, chain?,
-                       multipleOr?, xpathUsage? (where it is not normal)}]
+    search_parameters  [{code, url, base, type, expression?, target?, component?}]
 """
 
 import argparse
@@ -48,10 +47,7 @@ _EXTENSION_TYPE = _STRUCTURE + "structuredefinition-fhir-type"
 _REGEX = _STRUCTURE + "regex"
 _KEPT = ("path", "min", "max", "sliceName", "contentReference", "maxLength", "slicing")
 _KEPT_IN_PROFILES = ("id", *_KEPT)
-_KEPT_IN_PARAMETERS = (
-    *("code", "url", "base", "type", "expression", "target", "component"),
-    *("comparator", "modifier", "chain", "multipleOr", "multipleAnd", "xpathUsage"),
-)
+_KEPT_IN_PARAMETERS = ("code", "url", "base", "type", "expression", "target", "component")
 # Of terminologies from outside HL7 nothing is copied: these are fragments or belong to others.
 _OUTSIDE = ("http://dicom.nema.org/", "http://loinc.org", "http://snomed.info/")
 
@@ -241,10 +237,7 @@ def _include(include: Json) -> Json:
 
 
 def _search_parameter(parameter: Json) -> Json:
-    made = {name: parameter[name] for name in _KEPT_IN_PARAMETERS if name in parameter}
-    if made.get("xpathUsage") == "normal":
-        del made["xpathUsage"]
-    return made
+    return {name: parameter[name] for name in _KEPT_IN_PARAMETERS if name in parameter}
 
 
 if __name__ == "__main__":

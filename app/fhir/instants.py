@@ -3,6 +3,7 @@
 import re
 from calendar import isleap, monthrange
 from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PARTIAL = re.compile(
@@ -25,10 +26,7 @@ def instant(time: int) -> str:
 
 def http_date(time: int) -> str:
     """The Last-Modified form, e.g. Fri, 01 May 2026 07:30:00 GMT."""
-    moment = _EPOCH + timedelta(microseconds=time)
-    day = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")[moment.weekday()]
-    month = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")[moment.month - 1]
-    return f"{day}, {moment:%d} {month} {moment:%Y %H:%M:%S} GMT"
+    return formatdate(time // 1_000_000, usegmt=True)
 
 
 def period(text: str) -> tuple[int, int]:

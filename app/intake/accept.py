@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from app.fhir.canonicals import claimed_profiles
 from app.fhir.outcomes import Conflict, Issue, Refused
-from app.intake.conditions import Conditions, is_held, locks, of_type
+from app.intake.conditions import Conditions, is_held, locks, of_type, pairs
 from app.intake.definitions import LOCK, DefinitionsChanged, PostedDefinitions
 from app.intake.integrity import reference_locks
 from app.intake.links import checkable
@@ -28,7 +28,7 @@ from app.store import idempotency
 from app.store.database import Connection, Contended, Database, Lock, Unavailable, seen_from
 from app.store.idempotency import Answer
 from app.store.parameters import SearchParameters
-from app.store.search import Searcher
+from app.store.search import Searcher, asks_terms
 from app.validation.packages.shapes import DEFINITION_TYPES
 
 Answers = Callable[[list[Written]], Answer | Awaitable[Answer]]
@@ -121,9 +121,13 @@ class Intake:
     async def _ready(self, writes: Sequence[Write], caller: Caller) -> Ready:
         """The writes as they are saved, checked."""
         made = Ready(writes, writes, [""] * len(writes), [0] * len(writes))
+        if asks_terms(name for write in writes for name, _ in pairs(write.search)):
+            await self.definitions.refresh()
         if any(needs_reading(write) for write in writes):
             async with self.database.reading() as connection:
-                made = await ready(writes, connection, partial(Conditions, self.searcher, base=caller.base))
+                made = await ready(
+                    writes, connection, partial(Conditions, self.searcher, base=caller.base), self.policy
+                )
         return replace(made, warnings=await self._checked(made, is_thorough=caller.wants_outcome))
 
     async def _transaction(

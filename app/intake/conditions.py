@@ -1,7 +1,8 @@
 """Conditions of a write: a search that decides which resource is meant, or whether one is made."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
@@ -78,6 +79,16 @@ def _one_identifier(resource_type: str, condition: str) -> Sought | None:
     if len(given) != 1 or (mark and named != resource_type):
         return None
     return sought(resource_type, *given[0])
+
+
+def are_apart(writes: Sequence[Write], asked: Iterable[tuple[str, str]]) -> bool:
+    """Whether it can be seen without a search that each of the (type, condition) pairs fits one of the writes at most:
+    it asks for one identifier, and only one of them has its value."""
+    held = Counter(
+        (w.type, value) for w in writes for value in {str(i.get("value")) for i in identifiers(w.tree or {})}
+    )
+    found = (_one_identifier(type_, condition) for type_, condition in asked)
+    return all(one is not None and held[one.type, one.value] < 2 for one in found)
 
 
 class Conditions:

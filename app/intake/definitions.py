@@ -15,6 +15,7 @@ from app.fhir import json as lossless
 from app.fhir.canonicals import claimed_profiles
 from app.fhir.outcomes import Issue
 from app.intake.writes import Write
+from app.logs import of_error
 from app.store import definitions as store
 from app.store import repository
 from app.store.database import Connection, Database, Lock, Unavailable
@@ -106,9 +107,9 @@ class PostedDefinitions:
     async def _take(self) -> None:
         try:
             flaws = await asyncio.to_thread(self._definitions.take, list(self._posted.values()))
-        except Exception:
+        except Exception as error:
             # Definitions of strangers must not take the service down: those of before stay in force.
-            _log.exception("posted definitions cannot be used")
+            _log.error("posted definitions cannot be used", **of_error(error))
             return
         for flaw in flaws:
             _log.warning("posted definition not used", definition=flaw.definition, reason=flaw.reason)
@@ -119,8 +120,8 @@ class PostedDefinitions:
             return
         try:
             await asyncio.to_thread(self._definitions.build)
-        except Exception:
-            _log.exception("posted definitions cannot be used")
+        except Exception as error:
+            _log.error("posted definitions cannot be used", **of_error(error))
 
     @property
     def state(self) -> int:

@@ -134,7 +134,7 @@ def _constrained(path: str, claimed: Sequence[str]) -> str:
 
 
 def _without_places(path: str) -> str:
-    return ".".join(step.partition("[")[0] for step in path.replace(".ofType(Reference)", "").split("."))
+    return ".".join(step.partition("[")[0] for step in path.split(".") if not step.startswith("ofType("))
 
 
 @cache

@@ -1,6 +1,6 @@
 """Links between the writes of one transaction, and references by search: both become literal references."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,9 +25,8 @@ def conditional(writes: Sequence[Write]) -> dict[str, str]:
     """The references by search in writes of a Bundle, and where each stands first."""
     found: dict[str, str] = {}
     for write in writes:
-        for path, link in _own_references(write) if write.path else ():
-            if is_conditional(link):
-                found.setdefault(link, path)
+        for path, link in _references(write, is_conditional) if write.path else ():
+            found.setdefault(link, path)
     return found
 
 
@@ -50,17 +49,23 @@ def _linked(write: Write, names: Mapping[str, str], found: Mapping[str, str]) ->
     # The links of a Bundle that is stored as it is are its own.
     if write.tree is None or write.type == "Bundle" or not (write.path or names):
         return write
-    lost = [path for path, link in _own_references(write) if link.startswith(_URNS) and link not in names]
+    lost = _references(write, lambda link: link.startswith(_URNS) and link not in names)
     if lost:
         told = "A reference names no entry of this transaction."
-        raise Refused(Issue("not-found", told, path, rule="dmt-bundle-link") for path in lost)
+        raise Refused(Issue("not-found", told, path, rule="dmt-bundle-link") for path, _ in lost)
+    if not names and not found:
+        return write
     text = rewrite(write.text, lambda link: found.get(link) or resolved(link, write.full_url, names))
     return write if text is write.text else replace(write, text=text, tree=lossless.parse_object(text))
 
 
-def _own_references(write: Write) -> Iterator[tuple[str, str]]:
-    """Where in what was sent each reference stands, and its text."""
-    if write.type == "Bundle":
-        return
-    for path, link in located(write.tree or {}):
-        yield (f"{write.where}.{path.partition('.')[2]}" if write.path else path), link
+def _references(write: Write, is_wanted: Callable[[str], bool]) -> list[tuple[str, str]]:
+    """Where in what was sent the references stand that are wanted, and their text."""
+    # Mostly there are none, and to find the place of each takes longer than to read them.
+    if write.type == "Bundle" or not any(map(is_wanted, references(write.tree))):
+        return []
+    return [
+        (f"{write.where}.{path.partition('.')[2]}" if write.path else path, link)
+        for path, link in located(write.tree or {})
+        if is_wanted(link)
+    ]

@@ -12,6 +12,8 @@ def in_order(changes: Sequence[Change], current: Mapping[Key, Stored], base: str
 
     current: what was there before. Only where somebody is told does the order of deletions matter.
     """
+    if len(changes) < 2:
+        return list(changes)
     kept = [one for one in changes if one.tree is not None]
     gone = [one for one in changes if one.tree is None]
     links = {_key(one): _links(one.tree, base) for one in kept}

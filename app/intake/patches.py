@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from app.fhir import json as lossless
-from app.fhir.outcomes import Issue, Refused
+from app.fhir.outcomes import Issue, Refused, TooLarge
 from app.fhir.patch import apply
 from app.intake.conditions import Conditions
+from app.intake.policy import Policy
 from app.intake.problems import Problems
 from app.intake.resolution import required
 from app.intake.versions import require_here, require_match
@@ -38,7 +39,7 @@ def needs_reading(write: Write) -> bool:
 
 
 async def ready(
-    writes: Sequence[Write], connection: Connection, conditions: Callable[[Connection], Conditions]
+    writes: Sequence[Write], connection: Connection, conditions: Callable[[Connection], Conditions], policy: Policy
 ) -> Ready:
     """The writes with their patches applied to what is current. Raises Refused with all that stands against it."""
     problems, asked = Problems(), conditions(connection)
@@ -53,19 +54,22 @@ async def ready(
             foreseen[place] = match
             if write.method == "PATCH":
                 current = await repository.read(connection, write.type, required(write, match))
-                made[place], based_on[place] = _patched(replace(write, id=match), current)
+                made[place], based_on[place] = _patched(replace(write, id=match), current, policy.max_body_bytes)
                 made[place] = replace(made[place], id=write.id)
     problems.refuse()
     return Ready(writes, made, foreseen, based_on)
 
 
-def _patched(write: Write, current: Stored | None) -> tuple[Write, int]:
+def _patched(write: Write, current: Stored | None, most: int) -> tuple[Write, int]:
     require_match(write, current)
     require_here(write, current)
     if current is None or current.content is None or write.patch is None:
         raise ValueError("a PATCH needs a patch and something to apply it to")
     try:
         text = apply(write.patch, current.content)
+        if len(text) > most:
+            told = f"The patch makes the resource larger than the {most} bytes this server takes."
+            raise TooLarge([Issue("too-long", told)])
         return replace(write, text=text, tree=lossless.parse_object(text)), current.version
     except Refused as refused:
         # In a Bundle the patch is not the body: its own places mean nothing there.

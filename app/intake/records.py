@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from app.fhir import json as lossless
 from app.fhir.outcomes import Gone, Issue, NotFound
-from app.fhir.references import is_id, references
+from app.fhir.references import is_id, local, references
 from app.intake.accept import Intake
 from app.intake.writes import Write
 from app.mapping.clinic import Kind
@@ -18,9 +18,8 @@ from app.pain.concepts import Identifier
 from app.pain.content import Content
 from app.pain.errors import Problem, Rejected
 from app.store import repository
-from app.store.parameters import literal
 from app.store.repository import Stored
-from app.store.search import matching_ids, search
+from app.store.search import escaped, matching_ids, search
 
 _MOST_PARTS = 1_000
 # What must be here already, and where a problem with it is told; other references may point elsewhere.
@@ -64,7 +63,7 @@ class Records:
             if anchor.deleted or is_error(resource):
                 kept = f"/fhir/{kind.anchor}/{record_id}/_history"
                 raise Gone([Issue("deleted", f"{where} was withdrawn or deleted; its history is at {kept}.")])
-            keys = [key for link in parts_of(resource) if (key := literal(link)) and key[0]]
+            keys = [key[:2] for link in parts_of(resource) if (key := local(link, ""))]
             found = await repository.read_all(connection, keys)
             others = [found[key] for key in keys if key in found and not found[key].deleted]
             if kind.points_back:
@@ -103,7 +102,7 @@ class Records:
         """Notes about references to what is not here. Raises Rejected where the patient or diagnosis is not."""
         own = {name(resource) for resource in resources}
         links = {link for resource in resources for link in references(resource)} - own
-        keys = {key: link for link in links if (key := literal(link)) and key[0]}
+        keys = {key[:2]: link for link in links if (key := local(link, ""))}
         async with self.intake.database.reading() as connection:
             held = await repository.read_all(connection, keys)
         missing = {link for key, link in keys.items() if key not in held or held[key].deleted}
@@ -152,11 +151,8 @@ def name(resource: Resource) -> str:
 
 
 def _searched(who: Identifier) -> str:
-    """The identifier as a search value that means just this one (R4 3.1.1.4.0.5)."""
-    return "|".join(
-        "".join(f"\\{character}" if character in "\\,|$" else character for character in part)
-        for part in (who.system, who.value)
-    )
+    """The identifier as a search value that means just this one."""
+    return f"{escaped(who.system)}|{escaped(who.value)}"
 
 
 def _write(method: Literal["POST", "PUT"], resource: Resource, *, if_match: int | None = None) -> Write:

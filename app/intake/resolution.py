@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from app.fhir.outcomes import Issue, NotFound, PreconditionFailed, Refused
-from app.intake.conditions import Conditions, has_chain, pairs
+from app.intake.conditions import Conditions, are_apart, has_chain, pairs
 from app.intake.policy import Policy
 from app.intake.problems import Problems
 from app.intake.versions import Placed, given_id, with_id
@@ -46,8 +46,9 @@ class Resolver:
             if write.method == "POST":
                 with self.problems.kept():
                     match = write.search and await self.conditions.match(write.type, write.search, write.path)
-                    made = with_id(write, match or write.id or self.new_id())
-                    found.append(Placed(place, made, is_existing=bool(match)))
+                    known = match or write.id
+                    made = with_id(write, known or self.new_id())
+                    found.append(Placed(place, made, is_existing=bool(match), is_fresh=not known))
         return found
 
     async def changes(self, writes: Sequence[Write], based_on: Sequence[int]) -> list[Placed]:
@@ -61,11 +62,11 @@ class Resolver:
                     found.append(replace(placed, based_on=based_on[place]))
         return found
 
-    async def require_distinct(self, created: Sequence[Placed]) -> None:
-        """Refuse conditional creations that match what another entry creates: which of them is the one?"""
-        await self._gather([one.write for one in created], "POST")
-        for one in created:
-            if one.write.search and not one.is_existing:
+    async def require_distinct(self, placed: Sequence[Placed]) -> None:
+        """Refuse what is made on condition where another entry's resource matches that too: which one is it to be?"""
+        await self._gather([one.write for one in placed], "POST", "PUT")
+        for one in placed:
+            if one.is_only:
                 with self.problems.kept():
                     write = one.write
                     match = await self.conditions.matches(write.type, write.search, write.path, limit=2)
@@ -122,6 +123,13 @@ def concerned(asked: Iterable[tuple[str, str]], placed: Sequence[Placed]) -> lis
         types.add(resource_type)
         is_any = is_any or has_chain(condition)
     return [one for one in placed if not one.is_existing and (is_any or one.write.type in types)]
+
+
+def rivals(placed: Sequence[Placed]) -> list[tuple[str, str]]:
+    """The conditions of what is made, as (type, condition) pairs, if one may match what another of them makes."""
+    new = [(one.write.type, one.write.search) for one in placed if one.is_only]
+    others = [one.write for one in concerned(new, placed)]
+    return [] if len(others) < 2 or are_apart(others, new) else new
 
 
 def _names(placed: Placed) -> Iterable[tuple[str, str]]:

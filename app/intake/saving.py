@@ -13,7 +13,7 @@ from app.intake.order import in_order
 from app.intake.patches import Ready, needs_reading
 from app.intake.policy import Policy
 from app.intake.problems import Problems
-from app.intake.resolution import Resolver, concerned, refuse_twice
+from app.intake.resolution import Resolver, concerned, refuse_twice, rivals
 from app.intake.rounds import Moved
 from app.intake.versions import Placed, given_id, next_version
 from app.intake.writes import Caller, Written
@@ -63,7 +63,8 @@ class Saving:
             self._refuse_twice([*deleted, *others])
             return others, {}
         async with self._trial():
-            await self._store(deleted)
+            # What is named twice is refused below, along with all else.
+            await self._store(list({(one.key, one.place if not one.write.id else 0): one for one in deleted}.values()))
             return await self._tried(made, resolver, deleted, links)
 
     async def _tried(
@@ -74,14 +75,14 @@ class Saving:
         self._refuse_twice([*deleted, *created])
         asked = [(w.type, w.condition) for w in made.writes if w.condition and w.method != "DELETE"]
         sought = [(link.partition("?")[0], link) for link in links]
-        new = [(one.write.type, one.write.search) for one in created if one.write.search and not one.is_existing]
-        rivals = concerned(new, created)
-        await self._store(concerned([*asked, *sought, *(new if len(rivals) > 1 else ())], created))
-        if len(rivals) > 1:
+        await self._store(concerned([*asked, *sought, *rivals(created)], created))
+        if rivals(created):
             await resolver.require_distinct(created)
         changed = await resolver.changes(made.writes, made.based_on)
         self._refuse_twice([*deleted, *created, *changed])
-        await self._store(concerned(sought, changed))
+        await self._store(concerned([*sought, *rivals(changed)], changed))
+        if rivals(changed):
+            await resolver.require_distinct(changed)
         found = await self._references(links)
         self.problems.refuse()
         return [*created, *changed], found
@@ -109,7 +110,8 @@ class Saving:
 
     async def _store(self, placed: Sequence[Placed]) -> list[Done]:
         """Store what each makes of what is current. Of one that cannot be, the problem is kept."""
-        current = await repository.read_all(self.connection, [one.key for one in placed if one.write.id])
+        known = [one.key for one in placed if one.write.id and not one.is_fresh]
+        current = await repository.read_all(self.connection, known)
         done = []
         for one in placed:
             with self.problems.kept():

@@ -4,10 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from app.fhir.outcomes import Issue
+from app.fhir.subset import SUBSETTED, SUBSETTED_SYSTEM
 from app.intake.writes import Write
-
-_TAG = "SUBSETTED"
-_SYSTEM = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue"
 
 
 def subset_issues(write: Write) -> list[Issue]:
@@ -25,4 +23,4 @@ def _tags(resource: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _says_so(tag: Mapping[str, Any]) -> bool:
-    return tag.get("code") == _TAG and tag.get("system") in (None, _SYSTEM)
+    return tag.get("code") == SUBSETTED and tag.get("system") in (None, SUBSETTED_SYSTEM)

@@ -62,7 +62,7 @@ def _of_conditions(read: Sequence[Item]) -> Iterator[Issue]:
     writes = [one for one in read if isinstance(one, Write)]
     names = {write.full_url for write in writes if write.full_url}
     for write in writes:
-        if any(value in names for _, value in pairs(write.search)):
+        if any(not names.isdisjoint(value.split(",")) for _, value in pairs(write.search)):
             name = "ifNoneExist" if write.if_none_exist else "url"
             told = "A condition cannot name an entry of the same transaction: use an identifier of what it refers to."
             yield Issue("not-supported", told, f"{write.path}.request.{name}", rule="dmt-condition")

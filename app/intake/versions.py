@@ -18,19 +18,26 @@ class Placed:
     """A write and the resource it concerns, which is that of its id.
 
     place: which of the writes asked for. is_existing: a conditional create whose resource is there already.
-    is_new: the condition found nothing, so the resource must not be there. based_on: the version a patch was applied
-    to, 0 without one.
+    is_new: the condition found nothing, so the resource must not be there. is_fresh: its id was made for it just now.
+    based_on: the version a patch was applied to, 0 without one.
     """
 
     place: int
     write: Write
     is_existing: bool = False
     is_new: bool = False
+    is_fresh: bool = False
     based_on: int = 0
 
     @property
     def key(self) -> tuple[str, str]:
         return self.write.type, self.write.id
+
+    @property
+    def is_only(self) -> bool:
+        """Whether it makes a resource because its condition found none, so that none else may match it."""
+        write = self.write
+        return bool(write.search) and (self.is_new or (write.method == "POST" and not self.is_existing))
 
     @property
     def tree(self) -> dict[str, Any] | None:

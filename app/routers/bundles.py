@@ -1,6 +1,5 @@
 """The FHIR door: batches and transactions (R4 3.1.0.11)."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,10 +11,12 @@ from app.fhir import json as lossless
 from app.fhir.bundles import Entry, bundle
 from app.fhir.instants import instant
 from app.fhir.outcomes import Gone, Issue, NotAcceptable, NotFound, Refused, operation_outcome
+from app.fhir.references import local
 from app.intake.entries import Call
 from app.intake.problems import Problems
 from app.intake.transaction import Asked, Item, read_bundle
 from app.intake.writes import Caller, Write, Written
+from app.logs import of_error
 from app.routers import answers, bodies, documented, errors, exchange
 from app.routers.errors import told
 from app.routers.exchange import fhir_base, service
@@ -24,7 +25,6 @@ from app.store.database import Unavailable, seen_from
 from app.store.idempotency import Answer
 
 router = APIRouter(prefix="/fhir", tags=["FHIR"])
-_READ = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}")
 _KINDS: dict[int, type[Refused]] = {404: NotFound, 410: Gone}
 _log = structlog.get_logger()
 
@@ -103,10 +103,11 @@ async def _batch_entry(request: Request, entry: Item, caller: Caller, wanted: st
     except (Refused, Unavailable) as error:
         status, issues = told(error)
         return _failed(status, operation_outcome(await errors.placed(request, issues)))
-    except Exception:
+    except Exception as error:
         # An error of ours in one entry must not take the others with it.
-        _log.exception("an entry of a batch failed")
-        text = f"An error of this server; its operators find it under {request.state.request_id}."
+        request_id = request.state.request_id
+        _log.error("an entry of a batch failed", request_id=request_id, **of_error(error))
+        text = f"An error of this server; its operators find it under {request_id}."
         return _failed(500, operation_outcome([Issue("exception", text)]))
 
 
@@ -131,9 +132,12 @@ def _entry_of(request: Request, call: Call, answer: Response) -> Entry:
     body = bytes(answer.body)
     if answer.status_code >= 400:
         return Entry(fields={"response": {**response, "outcome": lossless.parse(body)} if body else response})
-    path = call.url.partition("?")[0]
-    full_url = f"{fhir_base(request)}/{path}" if body and _READ.fullmatch(path) else ""
-    return Entry(full_url, body, {"response": response})
+    read = local(call.url.partition("?")[0], "")
+    if not body or not read:
+        return Entry("", body, {"response": response})
+    # The header has whole seconds; here it must be what the resource says (R4 Bundle.entry.response.lastModified).
+    response["lastModified"] = lossless.parse_object(body)["meta"]["lastUpdated"]
+    return Entry(f"{fhir_base(request)}/{read[0]}/{read[1]}", body, {"response": response})
 
 
 def _issues(answer: Response, path: str) -> Sequence[Issue]:

@@ -35,7 +35,7 @@ from app.intake.accept import LARGE
 from app.pain.errors import Rejected
 from app.routers import negotiation
 from app.routers.methods import allow, is_of_no_type
-from app.store.database import Unavailable
+from app.store.database import Unavailable, Unsure
 
 _STATUS: dict[type[Refused], int] = {
     NotFound: 404,
@@ -58,6 +58,11 @@ _FRAMEWORK = {
     413: ("too-long", "The body is larger than this server takes."),
     415: ("not-supported", "Send application/fhir+json or application/fhir+xml."),
 }
+_UNAVAILABLE = "The database cannot take this now; nothing of it was kept. Try again."
+_UNSURE = (
+    "The database was lost while it took this: whether it was kept is not known. "
+    "Look before you send it again, or send it with the same Idempotency-Key."
+)
 _log = structlog.get_logger()
 
 
@@ -73,7 +78,7 @@ def told(error: Refused | Unavailable) -> tuple[int, Sequence[Issue]]:
     if isinstance(error, Refused):
         return status_of(error), error.issues
     _log.error("database unavailable", kind=str(error))
-    return 503, [Issue("transient", "The database cannot take this now; nothing of it was kept. Try again.")]
+    return 503, [Issue("transient", _UNSURE if isinstance(error, Unsure) else _UNAVAILABLE)]
 
 
 async def placed(request: Request, issues: Sequence[Issue], below: Steps = ()) -> list[Issue]:
@@ -95,7 +100,7 @@ def outcome_response(
 ) -> Response:
     """An OperationOutcome as the whole answer, in the format asked for if it can be given, else in JSON."""
     body, content_type = negotiation.encoded(request, dumps(operation_outcome(issues)), or_json=True)
-    return Response(body, status, headers, content_type)
+    return Response(body, status, {"Vary": "Accept", **(headers or {})}, content_type)
 
 
 def unexpected(request: Request, request_id: str) -> Response:

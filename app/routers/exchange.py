@@ -1,7 +1,9 @@
 """HTTP around FHIR: addresses, headers and parameters; forming answers."""
 
 import re
+from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlencode
 
 from fastapi import Request
 from starlette.responses import Response
@@ -18,6 +20,7 @@ from app.store.idempotency import Answer
 from app.store.repository import Stored
 
 _KEY = re.compile("[ -~]{1,255}")
+_VERSION = re.compile("[1-9][0-9]{0,8}")
 _HANDLING = ("strict", "lenient")
 _PREFERENCES = ("minimal", "representation", "OperationOutcome")
 OUTCOME_STATUS = {"created": 201, "updated": 200, "unchanged": 200, "existing": 200, "deleted": 204}
@@ -46,6 +49,7 @@ def require_acceptable(request: Request, *, json_only: bool = False) -> None:
 
 def require_known(request: Request, *names: str) -> None:
     """Refuse query parameters that would otherwise be ignored."""
+    negotiation.require_sense(request)
     known = ("_format", "_pretty", *names)
     told = f"served here: {', '.join(known)}"
     given = [name for name, _ in request.query_params.multi_items()]
@@ -56,13 +60,16 @@ def require_known(request: Request, *names: str) -> None:
     ]
     issues += [
         Issue("value", f"Parameter {name} is given {given.count(name)} times.", name)
-        for name in known
-        if given.count(name) > 1 and name != "profile"
+        for name in names
+        if given.count(name) > 1
     ]
-    if request.query_params.get("_pretty", "true") not in ("true", "false"):
-        issues.append(Issue("value", "_pretty must be true or false.", "_pretty"))
     if issues:
         raise Refused(issues)
+
+
+def shape(request: Request) -> tuple[tuple[str, str], ...]:
+    """What of the address says how the answer is to look: links to other pages carry it on."""
+    return tuple(pair for pair in request.query_params.multi_items() if pair[0] in ("_format", "_pretty"))
 
 
 def require_type(request: Request, resource_type: str, resource_id: str = "") -> None:
@@ -168,6 +175,11 @@ def returned(request: Request, default: str) -> str:
     return wanted if wanted in _PREFERENCES else default
 
 
+def link(address: str, parameters: Sequence[tuple[str, str]]) -> str:
+    """An address with its parameters."""
+    return f"{address}?{urlencode(parameters)}" if parameters else address
+
+
 def location(base: str, stored: Stored) -> str:
     """The address of one version."""
     return f"{base}/{stored.type}/{stored.id}/_history/{stored.version}"
@@ -189,11 +201,18 @@ def status_after(written: Written) -> int:
     return 204 if written.stored.deleted else OUTCOME_STATUS[written.outcome]
 
 
-def gone_or_missing(resource_type: str, resource_id: str, stored: Stored | None) -> Refused:
-    """Why a resource cannot be read: it never was, or it was deleted."""
+def version_number(text: str) -> int:
+    """The version that an address names, 0 for what is none."""
+    return int(text) if _VERSION.fullmatch(text) else 0
+
+
+def gone_or_missing(resource_type: str, resource_id: str, stored: Stored | None, *, version: str = "") -> Refused:
+    """Why a resource, or one version of it, cannot be read: it never was, or it was deleted."""
+    named = f"{resource_type}/{resource_id}"
     if stored is None:
-        return NotFound([Issue("not-found", f"{resource_type}/{resource_id} is not here.")])
-    told = f"{resource_type}/{resource_id} was deleted; its history is kept."
+        told = f"There is no such version of {named} here." if version else f"{named} is not here."
+        return NotFound([Issue("not-found", told)])
+    told = f"{named} was deleted; its history is kept."
     return Gone([Issue("deleted", told)], stored.version)
 
 
@@ -207,13 +226,14 @@ def respond(request: Request, answer: Answer, media_type: str = "") -> Response:
         "ETag": answer.etag,
         "Last-Modified": answer.last_modified,
         "Idempotency-Replayed": "true" if answer.replayed else "",
+        # A 304 too stands for one of the formats (RFC 9110, 15.4.5).
+        "Vary": "" if media_type else "Accept",
     }
     body = answer.body
     if body and media_type:
         body = lossless.pretty(body) if request.query_params.get("_pretty") == "true" else body
     elif body:
         # What was stored is stored, and that is told in any case.
-        headers["Vary"] = "Accept"
         body, media_type = negotiation.encoded(request, body, or_json=request.method != "GET")
     sent = {name: value for name, value in headers.items() if value}
     return Response(body, answer.status, sent, media_type if body else None)

@@ -1,6 +1,5 @@
 """The FHIR door: one resource at a time."""
 
-import re
 from dataclasses import replace
 
 from fastapi import APIRouter, Request
@@ -21,7 +20,6 @@ _PARTS = documented.parameters(**parts.DESCRIBED)
 _PATCHES = documented.bodies(*MEDIA_TYPES)
 _RESOURCE = ("application/fhir+json", "application/fhir+xml")
 _CRITERIA = documented.parameters(identifier="system|value; any other search parameter of the type may stand here too.")
-_VERSION = re.compile("[1-9][0-9]{0,8}")
 
 
 @router.post(TYPE, summary="Create a resource", openapi_extra=documented.body("patient"))
@@ -98,10 +96,10 @@ async def read(request: Request, resource_type: str, resource_id: str) -> Respon
 )
 async def vread(request: Request, resource_type: str, resource_id: str, version: str) -> Response:
     wanted = _wanted(request, resource_type, resource_id)
-    number = int(version) if _VERSION.fullmatch(version) else 0
+    number = exchange.version_number(version)
     async with service(request).database.reading() as connection:
         stored = await repository.read_version(connection, resource_type, resource_id, number)
-    return _show(request, stored, gone_or_missing(resource_type, resource_id, stored), wanted)
+    return _show(request, stored, gone_or_missing(resource_type, resource_id, stored, version=version), wanted)
 
 
 def _require(request: Request, resource_type: str, resource_id: str = "") -> None:
@@ -134,26 +132,25 @@ def _show(request: Request, stored: Stored | None, missing: Refused, wanted: Sub
     return response
 
 
-async def _put(request: Request, write: Write) -> Response:
+def _match(request: Request, write: Write) -> int | None:
+    """If-Match of a change. Raises Refused for a parameter or a condition that does not go with it."""
     if write.id:
         exchange.require_known(request)
     preconditions.refuse_other(request, "if-none-exist")
-    match = exchange.if_match(request)
+    return exchange.if_match(request)
+
+
+async def _put(request: Request, write: Write) -> Response:
+    match = _match(request, write)
     body = await bodies.read_fhir(request)
     return await answers.written(request, replace(write, text=body.text, tree=body.tree, if_match=match), body.text)
 
 
 async def _patch(request: Request, write: Write) -> Response:
-    if write.id:
-        exchange.require_known(request)
-    preconditions.refuse_other(request, "if-none-exist")
-    match = exchange.if_match(request)
+    match = _match(request, write)
     body, asked = await bodies.read_patch(request)
     return await answers.written(request, replace(write, patch=asked, if_match=match), body)
 
 
 async def _delete(request: Request, write: Write) -> Response:
-    if write.id:
-        exchange.require_known(request)
-    preconditions.refuse_other(request, "if-none-exist")
-    return await answers.written(request, replace(write, if_match=exchange.if_match(request)))
+    return await answers.written(request, replace(write, if_match=_match(request, write)))

@@ -12,14 +12,14 @@ from starlette.responses import Response
 
 from app.fhir.bundles import Entry, bundle
 from app.fhir.instants import instant
-from app.fhir.outcomes import Issue, Refused, operation_outcome
+from app.fhir.outcomes import operation_outcome
 from app.fhir.subset import subset
 from app.routers import documented, exchange
 from app.routers.addresses import INSTANCE, TYPE
 from app.routers.exchange import fhir_base, gone_or_missing, service
-from app.routers.past import CURSOR, SERVED, Asked, read_past
+from app.routers.past import SERVED, Asked, read_past
 from app.store import repository
-from app.store.cursors import seal, unseal
+from app.store.cursors import no_link, seal, unseal_numbers
 from app.store.database import Connection
 from app.store.idempotency import Answer
 from app.store.repository import Stored
@@ -100,14 +100,9 @@ async def _start(connection: Connection, asked: Asked) -> _Start:
         snapshot = await current(connection)
         return _Start(snapshot, (), await repository.count_history(connection, asked.past, snapshot=snapshot))
     try:
-        snapshot, place = unseal(asked.cursor, asked.link)
-        total, *before = place
-        is_place = len(before) == len(asked.past.order)
-        if not is_place or any(type(number) is not int or not 0 <= number < 2**63 for number in place):
-            raise ValueError("no place")
+        snapshot, (total, *before) = unseal_numbers(asked.cursor, asked.link, 1 + len(asked.past.order))
     except ValueError:
-        told = "This is not a page link of this server for these parameters."
-        raise Refused([Issue("value", told, CURSOR)]) from None
+        raise no_link() from None
     return _Start(snapshot, before, total)
 
 

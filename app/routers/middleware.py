@@ -9,6 +9,7 @@ import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.logs import of_error
 from app.routers.errors import unexpected
 
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -50,7 +51,7 @@ class Envelope:
         except ClientDisconnect:
             sent["status"] = sent["status"] or _CLIENT_CLOSED
         except Exception as error:
-            _log.error("unexpected error", request_id=request_id, kind=type(error).__name__, at=_places(error))
+            _log.error("unexpected error", request_id=request_id, **of_error(error))
             if not sent["status"]:
                 await unexpected(Request(scope), request_id)(scope, receive, send_with_id)
         duration_ms = round((time.perf_counter() - started) * 1000, 1)
@@ -74,13 +75,3 @@ def _mended(scope: Scope) -> dict[str, Any]:
 def _request_id(scope: Scope) -> str:
     given = dict(scope["headers"]).get(b"x-request-id", b"")
     return given.decode() if _ID.fullmatch(given) else uuid.uuid4().hex
-
-
-def _places(error: BaseException) -> list[str]:
-    """Where the error passed, as function:line. Its message may hold patient data and is left out."""
-    places, trace = [], error.__traceback__
-    while trace:
-        code: Any = trace.tb_frame.f_code
-        places.append(f"{code.co_name}:{trace.tb_lineno}")
-        trace = trace.tb_next
-    return places[-8:]

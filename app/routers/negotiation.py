@@ -56,13 +56,14 @@ class MediaType:
 def require_acceptable(request: Request, *, json_only: bool = False) -> None:
     """Refuse a client that takes nothing that can be given: `_format` decides, else Accept."""
     if request.scope["query_string"]:
-        _require_sense(request)
+        require_sense(request)
     found = wanted(request)
     if found is None or (json_only and found != "json"):
         raise NotAcceptable([Issue("not-supported", _JSON_ONLY if json_only else _CANNOT)])
 
 
-def _require_sense(request: Request) -> None:
+def require_sense(request: Request) -> None:
+    """Refuse `_format` or `_pretty` given twice, and another `_pretty` than true or false."""
     for name in ("_format", "_pretty"):
         if len(request.query_params.getlist(name)) > 1:
             raise Refused([Issue("value", f"Parameter {name} is given several times.", name)])

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 from fastapi import Request
 
@@ -12,6 +11,7 @@ from app.fhir.outcomes import Issue, Refused
 from app.fhir.subset import Subset
 from app.routers import exchange, parts
 from app.routers.exchange import fhir_base, service
+from app.store.cursors import CURSOR
 from app.store.repository import Past
 
 SERVED = {
@@ -20,7 +20,6 @@ SERVED = {
     "_count": "Versions per page.",
     **parts.DESCRIBED,
 }
-CURSOR = "_cursor"
 # What shapes the answer as a whole, and is read where that is formed.
 _SHAPE = ("_format", "_pretty")
 
@@ -30,7 +29,7 @@ class Asked:
     """One page of a history.
 
     count: 0 for the total alone. part: what of each resource is shown, None for the whole. used: the parameters as they
-    are executed; ignored: an issue for each that is not.
+    are executed; ignored: an issue for each that is not; shape: how the answer is to look.
     """
 
     address: str
@@ -40,15 +39,16 @@ class Asked:
     cursor: str
     used: tuple[tuple[str, str], ...]
     ignored: tuple[Issue, ...]
+    shape: tuple[tuple[str, str], ...] = ()
 
     @property
     def link(self) -> str:
         """The address of the first page."""
-        return f"{self.address}?{urlencode(self.used)}" if self.used else self.address
+        return exchange.link(self.address, self.used)
 
     def page_link(self, cursor: str) -> str:
         """The address of the page that a cursor leads to."""
-        return f"{self.link}{'&' if self.used else '?'}{urlencode({CURSOR: cursor})}" if cursor else self.link
+        return exchange.link(self.address, [*self.used, *self.shape, *([(CURSOR, cursor)] if cursor else [])])
 
 
 def read_past(request: Request, resource_type: str, resource_id: str) -> Asked:
@@ -69,6 +69,7 @@ def read_past(request: Request, resource_type: str, resource_id: str) -> Asked:
         given.get(CURSOR, ""),
         tuple((name, value) for name, value in used if name in SERVED),
         ignored,
+        exchange.shape(request),
     )
 
 

@@ -1,7 +1,7 @@
-"""The FHIR door: search of a type, of everything and of compartments, by GET and by POST (R4 3.1.0.10, 3.1.1)."""
+"""The FHIR door: search of a type, of everything and of compartments, by GET and by POST (R4 3.1.0.9, 3.1.1)."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from urllib.parse import urlencode
+from collections.abc import Iterable, Iterator
+from urllib.parse import unquote_to_bytes, urlencode
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -11,10 +11,14 @@ from app.fhir.bundles import Entry, bundle
 from app.fhir.outcomes import Issue, Refused, operation_outcome
 from app.fhir.subset import Subset, asked, subset
 from app.routers import bodies, documented, exchange
+from app.routers.addresses import TYPE
 from app.routers.exchange import fhir_base, service
+from app.store.cursors import CURSOR
 from app.store.idempotency import Answer
 from app.store.repository import Stored
-from app.store.search import Page, Query, search
+from app.store.search import Page, Query, asks_terms, search
+
+Pairs = tuple[tuple[str, str], ...]
 
 router = APIRouter(prefix="/fhir", tags=["FHIR"])
 _PARAMETERS = documented.parameters(
@@ -33,6 +37,8 @@ _PARAMETERS = documented.parameters(
     _count="Matches per page.",
 )
 _FORM = documented.bodies(bodies.FORM)
+_COMPARTMENT = "/{compartment:type}/{resource_id:id}"
+_MEMBER = f"{_COMPARTMENT}/{{resource_type:type}}"
 
 
 @router.get("", summary="Search resources of all types", openapi_extra=_PARAMETERS)
@@ -40,13 +46,13 @@ async def search_everything(request: Request) -> Response:
     return await _answer(request)
 
 
-@router.get("/{resource_type}", summary="Search resources of a type", openapi_extra=_PARAMETERS)
+@router.get(TYPE, summary="Search resources of a type", openapi_extra=_PARAMETERS)
 async def search_type(request: Request, resource_type: str) -> Response:
     return await _answer(request, resource_type)
 
 
 @router.get(
-    "/{compartment}/{resource_id}/{resource_type}",
+    _MEMBER,
     summary="Search in a compartment: resources of a type, or * for all",
     openapi_extra=_PARAMETERS,
 )
@@ -59,18 +65,18 @@ async def post_search_everything(request: Request) -> Response:
     return await _answer(await _with_form(request))
 
 
-@router.post("/{resource_type}/_search", summary="Search resources of a type", openapi_extra=_FORM)
+@router.post(f"{TYPE}/_search", summary="Search resources of a type", openapi_extra=_FORM)
 async def post_search_type(request: Request, resource_type: str) -> Response:
     return await _answer(await _with_form(request), resource_type)
 
 
-@router.post("/{compartment}/{resource_id}/_search", summary="Search in a compartment", openapi_extra=_FORM)
+@router.post(f"{_COMPARTMENT}/_search", summary="Search in a compartment", openapi_extra=_FORM)
 async def post_search_compartment(request: Request, compartment: str, resource_id: str) -> Response:
     return await _answer(await _with_form(request), "*", (compartment, resource_id))
 
 
 @router.post(
-    "/{compartment}/{resource_id}/{resource_type}/_search",
+    f"{_MEMBER}/_search",
     summary="Search in a compartment: resources of a type, or * for all",
     openapi_extra=_FORM,
 )
@@ -93,16 +99,27 @@ async def _answer(request: Request, resource_type: str = "", compartment: tuple[
     if wanted:
         exchange.require_type(request, wanted)
     exchange.require_acceptable(request)
+    _require_text(request)
     parts, base = service(request), fhir_base(request)
     given = request.query_params.multi_items()
     strict = exchange.is_strict(request)
+    if asks_terms(name for name, _ in given):
+        await parts.intake.definitions.refresh()
     query = parts.searcher.parse(wanted, given, strict=strict, base=base, compartment=compartment)
     part = _part(query, parts.parameters.types)
     async with parts.database.reading() as connection:
         page = await search(connection, query)
-    response = exchange.respond(request, Answer(200, _searchset(base, query, page, part)))
+    response = exchange.respond(request, Answer(200, _searchset(base, query, page, part, exchange.shape(request))))
     exchange.mark_handling(request, response)
     return response
+
+
+def _require_text(request: Request) -> None:
+    """Refuse an address in another encoding than UTF-8: what is no text would be searched for as another one."""
+    try:
+        unquote_to_bytes(request.url.query).decode()
+    except UnicodeDecodeError:
+        raise Refused([Issue("structure", "The parameters of the address are not in UTF-8.")]) from None
 
 
 def _part(query: Query, every_type: Iterable[str]) -> Subset | None:
@@ -114,21 +131,18 @@ def _part(query: Query, every_type: Iterable[str]) -> Subset | None:
     return wanted
 
 
-def _searchset(base: str, query: Query, page: Page, part: Subset | None) -> bytes:
-    return bundle("searchset", _entries(base, query, page, part), total=page.total, links=[*_links(base, query, page)])
+def _searchset(base: str, query: Query, page: Page, part: Subset | None, shape: Pairs) -> bytes:
+    links = [*_links(base, query, page, shape)]
+    return bundle("searchset", _entries(base, query, page, part), total=page.total, links=links)
 
 
-def _links(base: str, query: Query, page: Page) -> Iterator[tuple[str, str]]:
+def _links(base: str, query: Query, page: Page, shape: Pairs) -> Iterator[tuple[str, str]]:
     """Self says what was executed; the others carry the moment in which the first page was read."""
     address = f"{base}/{query.address}".rstrip("/")
-    yield "self", _link(address, query.used)
+    yield "self", exchange.link(address, [*query.used, *shape])
     for relation, cursor in (("first", page.first), ("next", page.next)):
         if cursor:
-            yield relation, _link(address, [*query.paged, ("_cursor", cursor)])
-
-
-def _link(address: str, parameters: Sequence[tuple[str, str]]) -> str:
-    return f"{address}?{urlencode(parameters)}" if parameters else address
+            yield relation, exchange.link(address, [*query.paged, *shape, (CURSOR, cursor)])
 
 
 def _entries(base: str, query: Query, page: Page, part: Subset | None) -> Iterator[Entry]:

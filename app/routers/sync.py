@@ -7,10 +7,10 @@ from starlette.responses import JSONResponse, Response
 
 from app.fhir.instants import instant
 from app.fhir.outcomes import Issue, Refused
+from app.fhir.references import local
 from app.routers import exchange
 from app.routers.exchange import service
 from app.store import outbox
-from app.store.parameters import literal
 from app.store.tables import Outbox
 
 router = APIRouter(prefix="/sync", tags=["Sync"])
@@ -47,11 +47,11 @@ async def dead_letters(request: Request, target: str = _Target, after: int = _Af
 @router.get("/ledger", summary="Which version of a resource each target holds")
 async def ledger(request: Request, reference: str = Query(description="Such as Observation/1.")) -> Response:
     exchange.require_known(request, "reference")
-    target = literal(reference)
-    if not target or not target[0]:
+    target = local(reference, "")
+    if not target:
         raise Refused([Issue("value", "reference must be Type/id.", "reference")])
     async with service(request).database.reading() as connection:
-        rows = await outbox.ledger(connection, *target)
+        rows = await outbox.ledger(connection, *target[:2])
     return JSONResponse(
         {
             "reference": reference,

@@ -10,8 +10,11 @@ import hashlib
 import json
 from typing import Any
 
+from app.fhir.outcomes import Gone, Issue, Refused
 from app.store.snapshot import Snapshot
 
+CURSOR = "_cursor"
+MINUTE = 60_000_000  # microseconds
 _CHECKSUM = 6  # bytes
 # A snapshot may name a thousand open transactions, a place a few sort keys; nothing of ours is longer.
 _MOST = 40_000
@@ -42,6 +45,26 @@ def unseal(cursor: str, asked: str) -> tuple[Snapshot, list[Any]]:
         return Snapshot.parse(snapshot), place
     except (ValueError, TypeError, RecursionError):
         raise ValueError("this is not a page link of this server for these parameters") from None
+
+
+def unseal_numbers(cursor: str, asked: str, count: int) -> tuple[Snapshot, list[int]]:
+    """Like unseal, of a place that is so many numbers: the checksum keeps nobody from making one that is not."""
+    snapshot, place = unseal(cursor, asked)
+    if len(place) != count or any(type(each) is not int or not 0 <= each < 2**63 for each in place):
+        raise ValueError("these are not the numbers of a place")
+    return snapshot, place
+
+
+def no_link() -> Refused:
+    """The refusal of what is no cursor."""
+    return Refused([Issue("value", "This is not a page link of this server for these parameters.", CURSOR)])
+
+
+def require_kept(at: int, now: int, minutes: int) -> None:
+    """Raises Gone for a listing whose first page was read longer ago than what it shows is kept."""
+    if now - at > minutes * MINUTE:
+        told = "This page link is too old: what it shows is no longer kept. Ask anew, without it."
+        raise Gone([Issue("expired", told, CURSOR)])
 
 
 def _text(sealed: bytes) -> str:

@@ -22,12 +22,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from app.store.snapshot import rebase
+from app.store.sqlite import connect
 
 Connection: TypeAlias = AsyncConnection
 
@@ -43,9 +44,10 @@ _LOCK = text(
 _MIGRATION_LOCK = 0x6465726D  # one advisory lock for all processes that start at once
 
 
-# SQLSTATE classes that are about the database, not about what was asked: connection, sign-in, no such database,
-# rollback by the server, out of resources, operator intervention.
-_NOT_OURS = ("08", "28", "3D", "40", "53", "57")
+# SQLSTATE classes, and states, that are about the database, not about what was asked: connection, a standby that only
+# reads, time limits of the operator, sign-in, no such database, rollback by the server, out of resources, operator
+# intervention, its disk.
+_NOT_OURS = ("08", "25006", "25P03", "25P04", "28", "3D", "40", "53", "57", "58")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -64,7 +66,11 @@ class Contended(Unavailable):
     """Another transaction was in the way; nothing was changed, and the same may work at once."""
 
 
-_CONTENDED = ("40001", "40P01")  # serialization failure, deadlock
+class Unsure(Unavailable):
+    """The database was lost while it committed: nobody knows whether anything was changed."""
+
+
+_CONTENDED = ("40001", "40P01", "55P03")  # serialization failure, deadlock, a lock waited for too long
 # Two made the same version: only processes of another release, with other locks, can do that beside us.
 _SAME_VERSION = re.compile("constraint \"version_|UNIQUE constraint failed: (index ')?version[._]")
 # The write transaction whose state readers of the same task are to see.
@@ -115,8 +121,10 @@ class Database:
         """
         if _bound.get() is not None:
             raise RuntimeError("a write transaction within another")
-        async with self._one_writer, _translated(), self._writer.begin() as connection:
+        async with self._one_writer, _translated(), self._writer.connect() as connection, connection.begin() as own:
             yield connection
+            with _committing():
+                await own.commit()
 
     @asynccontextmanager
     async def reading(self, *, committed: bool = False) -> AsyncIterator[AsyncConnection]:
@@ -177,7 +185,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             hide_parameters=True,
-            connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
+            connect_args={"timeout": BUSY_SECONDS, "isolation_level": None, "async_creator_fn": connect},
         )
         event.listen(engine.sync_engine, "connect", self._set_pragmas)
         event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql(begin))
@@ -198,18 +206,39 @@ async def _translated() -> AsyncIterator[None]:
         raise Unavailable(type(error).__name__) from error
     except DBAPIError as error:
         if _is_contended(error):
-            raise Contended(type(error.orig).__name__) from error
-        if isinstance(error, OperationalError | InterfaceError):
-            raise Unavailable(type(error).__name__) from error
-        if str(getattr(error.orig, "sqlstate", "")).startswith(_NOT_OURS):
-            raise Unavailable(type(error.orig).__name__) from error
-        raise
+            raise Contended(_named(error)) from error
+        is_ours = not str(getattr(error.orig, "sqlstate", "")).startswith(_NOT_OURS)
+        if is_ours and not isinstance(error, OperationalError | InterfaceError) and not _is_out_of_step(error):
+            raise
+        raise Unavailable(_named(error)) from error
+
+
+@contextmanager
+def _committing() -> Iterator[None]:
+    """Where a commit got no answer, it may have been done all the same."""
+    try:
+        yield
+    except (DBAPIError, OSError) as error:
+        if _named(error) == "SQLITE_FULL" or (isinstance(error, DBAPIError) and _is_contended(error)):
+            raise
+        raise Unsure(_named(error)) from error
+
+
+def _named(error: DBAPIError | OSError) -> str:
+    """What the database calls an error, such as SQLITE_FULL or 57P01: operators look for it."""
+    cause = getattr(error, "orig", error)
+    return str(getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or type(cause).__name__)
 
 
 def _is_contended(error: DBAPIError) -> bool:
     is_busy = str(getattr(error.orig, "sqlite_errorname", "")).startswith("SQLITE_BUSY")
     has_lost = str(getattr(error.orig, "sqlstate", "")) in _CONTENDED
     return is_busy or has_lost or bool(_SAME_VERSION.search(str(error.orig)))
+
+
+def _is_out_of_step(error: DBAPIError) -> bool:
+    """Whether it is the driver that has lost its place in a connection, as where the server cut it; no state of SQL."""
+    return isinstance(error, InternalError) and not getattr(error.orig, "sqlstate", None)
 
 
 def _alembic() -> Config:

@@ -9,9 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from app.store.repository import STORED, Stored
+from app.store.repository import Stored
+from app.store.search.includes import WITH_CONTENT
 from app.store.snapshot import Snapshot, visible
-from app.store.tables import Content, SearchDate, SearchReference, Version
+from app.store.tables import SearchDate, SearchReference, Version
 
 Parameters = Mapping[str, Sequence[str]]
 
@@ -43,11 +44,7 @@ async def page(
 ) -> list[tuple[int, Stored]]:
     """Up to count resources with their row numbers, in the order of their last change, after a row number."""
     statement = (
-        select(Version.vid, *STORED)  # type: ignore[call-overload]
-        .join(Content, col(Content.vid) == col(Version.vid))
-        .where(_held(wanted, snapshot), col(Version.vid) > after)
-        .order_by(col(Version.vid))
-        .limit(count)
+        WITH_CONTENT.where(_held(wanted, snapshot), col(Version.vid) > after).order_by(col(Version.vid)).limit(count)
     )
     return [(row[0], Stored(*row[1:])) for row in await connection.execute(statement)]
 

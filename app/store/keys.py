@@ -1,9 +1,18 @@
 """Naming many resources in one statement, so that an index finds each."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, and_, or_
+
+# What one statement names at most: SQLite takes 32,766 variables, PostgreSQL 32,767.
+_CHUNK = 1_000
+_Named = TypeVar("_Named")
+
+
+def chunks(values: Sequence[_Named]) -> Iterator[Sequence[_Named]]:
+    """The values in parts, each no more than one statement may name."""
+    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))
 
 
 def among(type_column: Any, id_column: Any, keys: Iterable[tuple[str, str]]) -> ColumnElement[bool]:

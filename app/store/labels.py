@@ -6,9 +6,10 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
-from app.store.repository import STORED, Stored
+from app.store.repository import Stored
+from app.store.search.run import contents
 from app.store.snapshot import visible
-from app.store.tables import Content, SearchToken, SearchUri, Version
+from app.store.tables import SearchToken, SearchUri, Version
 
 
 async def labelled(connection: AsyncConnection, resource_type: str = "") -> list[Stored]:
@@ -27,7 +28,7 @@ async def labelled(connection: AsyncConnection, resource_type: str = "") -> list
         if resource_type:
             statement = statement.where(col(table.type) == resource_type)
         vids |= set((await connection.execute(statement)).scalars())
-    return [stored for vid in sorted(vids) if (stored := await _one(connection, vid))]
+    return [stored for _, stored in await contents(connection, sorted(vids))]
 
 
 PARAMETERS = ("_tag", "_security", "_profile")
@@ -35,9 +36,3 @@ _WHERE: tuple[tuple[Any, tuple[str, ...], tuple[Any, ...]], ...] = (
     (SearchToken, ("_tag", "_security"), (col(SearchToken.value), col(SearchToken.system))),
     (SearchUri, ("_profile",), (col(SearchUri.value),)),
 )
-
-
-async def _one(connection: AsyncConnection, vid: int) -> Stored | None:
-    found = select(*STORED).join(Content, col(Content.vid) == col(Version.vid)).where(col(Version.vid) == vid)
-    row = (await connection.execute(found)).first()
-    return Stored(*row) if row else None

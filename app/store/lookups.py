@@ -1,6 +1,6 @@
 """Many searches for one identifier each, answered together: transactions may hold thousands of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -9,11 +9,11 @@ from sqlmodel import col
 
 from app.store.index.state import require_indexed
 from app.store.index.values import indexed
+from app.store.keys import chunks
 from app.store.search.escapes import split, unescape
 from app.store.tables import SearchToken, Version
 
 _IDENTIFIER = "identifier"
-_CHUNK = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,13 @@ async def holders(connection: AsyncConnection, asked: Iterable[Sought]) -> dict[
         by_type.setdefault(one.type, []).append(one)
     await require_indexed(connection, [(resource_type, _IDENTIFIER) for resource_type in by_type])
     for resource_type, ones in by_type.items():
-        for start in range(0, len(ones), _CHUNK):
-            await _look(connection, resource_type, ones[start : start + _CHUNK], found)
+        for chunk in chunks(ones):
+            await _look(connection, resource_type, chunk, found)
     return found
 
 
 async def _look(
-    connection: AsyncConnection, resource_type: str, asked: list[Sought], found: dict[Sought, list[str]]
+    connection: AsyncConnection, resource_type: str, asked: Sequence[Sought], found: dict[Sought, list[str]]
 ) -> None:
     values = sorted({indexed(one.value) for one in asked})
     statement = (

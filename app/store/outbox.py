@@ -101,6 +101,13 @@ async def postponed(connection: AsyncConnection, oid: int, reason: str, *, not_b
     await connection.execute(update(Outbox).where(col(Outbox.oid) == oid).values(not_before=not_before))
 
 
+async def waiting(connection: AsyncConnection, target: str, *, now: int) -> set[tuple[str, str]]:
+    """The resources (type, id) that a target could not take so far and that are sent to it again later."""
+    chosen = (col(Outbox.target) == target, col(Outbox.state) == "pending", col(Outbox.not_before) > now)
+    rows = await connection.execute(select(Outbox.type, Outbox.id).where(*chosen))  # type: ignore[call-overload]
+    return {(row.type, row.id) for row in rows}
+
+
 async def status(connection: AsyncConnection) -> list[dict[str, Any]]:
     """Per target: how many are pending and dead, since when the oldest waits, when last something arrived."""
     waiting = await connection.execute(

@@ -8,24 +8,12 @@ from sqlmodel import SQLModel
 
 from app.fhir.fhirpath import EvaluationError
 from app.fhir.outcomes import Issue, TooLarge
-from app.store.index.definitions import MAKERS, Component, SearchParameter, parameters_of, served_definitions
+from app.store.index.definitions import MAKERS, SearchParameter, parameters_of, served_definitions
 from app.store.index.fulltext import PARAMETERS as FULL_TEXT
 from app.store.index.fulltext import text_row
 from app.store.index.plans import Plan, plan_of
 from app.store.index.unnamed import unnamed
-from app.store.index.values import folded, indexed, indexed_uri, literal
 from app.store.tables import SearchReference, SearchText
-
-__all__ = [
-    "Component",
-    "SearchParameter",
-    "SearchParameters",
-    "folded",
-    "indexed",
-    "indexed_uri",
-    "literal",
-    "load_parameters",
-]
 
 Rows = dict[type[SQLModel], list[dict[str, Any]]]
 

@@ -1,24 +1,21 @@
 """Which resources are here, and which refer to them."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from app.store.index.state import require_indexed
-from app.store.keys import among
+from app.store.keys import among, chunks
 from app.store.repository import Key
 from app.store.tables import SearchReference, Version
-
-_CHUNK = 1_000
 
 
 async def held(connection: AsyncConnection, keys: Iterable[Key]) -> set[Key]:
     """Those of the resources that exist and are not deleted."""
     found: set[Key] = set()
-    for chunk in _chunks(sorted(set(keys))):
+    for chunk in chunks(sorted(set(keys))):
         chosen = among(col(Version.type), col(Version.id), chunk)
         rows = select(Version.type, Version.id).where(chosen, col(Version.until).is_(None), ~col(Version.deleted))  # type: ignore[call-overload]
         found |= {(row.type, row.id) for row in await connection.execute(rows)}
@@ -28,7 +25,7 @@ async def held(connection: AsyncConnection, keys: Iterable[Key]) -> set[Key]:
 async def versions_held(connection: AsyncConnection, versions: Iterable[tuple[Key, int]]) -> set[tuple[Key, int]]:
     """Those of the versions that exist, of resources that are deleted by now too."""
     found: set[tuple[Key, int]] = set()
-    for chunk in _chunks(sorted(set(versions))):
+    for chunk in chunks(sorted(set(versions))):
         keys, numbers = {key for key, _ in chunk}, {number for _, number in chunk}
         chosen = among(col(Version.type), col(Version.id), keys) & col(Version.version).in_(numbers)
         rows = select(Version.type, Version.id, Version.version).where(chosen, ~col(Version.deleted))  # type: ignore[call-overload]
@@ -41,7 +38,7 @@ async def referrers(connection: AsyncConnection, keys: Iterable[Key]) -> dict[Ke
     await require_indexed(connection, [("*", "*")])
     found: dict[Key, dict[str, int]] = {}
     target = (SearchReference.target_type, SearchReference.target_id)
-    for chunk in _chunks(sorted(set(keys))):
+    for chunk in chunks(sorted(set(keys))):
         chosen = among(col(target[0]), col(target[1]), chunk)
         rows = (
             select(*target, SearchReference.type, func.count(func.distinct(SearchReference.vid)))  # type: ignore[call-overload]
@@ -53,7 +50,3 @@ async def referrers(connection: AsyncConnection, keys: Iterable[Key]) -> dict[Ke
         for target_type, target_id, type_, count in await connection.execute(rows):
             found.setdefault((target_type, target_id), {})[type_] = count
     return found
-
-
-def _chunks(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
-    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))

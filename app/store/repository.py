@@ -4,18 +4,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Insert, bindparam, func, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel, col
 
-from app.store.keys import among
+from app.store.inserting import insert_all
+from app.store.keys import among, chunks
 from app.store.parameters import SearchParameters
 from app.store.snapshot import Snapshot, stamp, visible
 from app.store.tables import Audit, Content, Outbox, Version
 
 Key = tuple[str, str]  # ("Patient", "12")
-# The most rows one statement names: SQLite takes 32,766 variables, PostgreSQL 32,767.
-_CHUNK = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class Change:
     targets: Sequence[str] = ()
 
 
-STORED: tuple[Any, ...] = (
+_STORED: tuple[Any, ...] = (
     Version.type,
     Version.id,
     Version.version,
@@ -96,9 +95,8 @@ async def read_all(
 ) -> dict[Key, Stored]:
     """The versions that are current now, or were in the snapshot, of those of the keys that exist; deletions too."""
     found: dict[Key, Stored] = {}
-    wanted = sorted(set(keys))
-    for start in range(0, len(wanted), _CHUNK):
-        chosen = among(col(Version.type), col(Version.id), wanted[start : start + _CHUNK])
+    for chunk in chunks(sorted(set(keys))):
+        chosen = among(col(Version.type), col(Version.id), chunk)
         rows = await connection.execute(_select().where(chosen, visible(Version, snapshot)))
         found |= {(row.type, row.id): Stored(*row) for row in rows}
     return found
@@ -138,9 +136,8 @@ async def count_history(connection: AsyncConnection, past: Past, *, snapshot: Sn
 async def deletions(connection: AsyncConnection, versions: Iterable[tuple[str, str, int]]) -> set[tuple[str, str, int]]:
     """Those of the versions (type, id, number) that are deletions."""
     found: set[tuple[str, str, int]] = set()
-    own, wanted = (col(Version.type), col(Version.id), col(Version.version)), sorted(set(versions))
-    for start in range(0, len(wanted), _CHUNK):
-        chunk = wanted[start : start + _CHUNK]
+    own = (col(Version.type), col(Version.id), col(Version.version))
+    for chunk in chunks(sorted(set(versions))):
         chosen = among(*own[:2], {(type_, id_) for type_, id_, _ in chunk})
         rows = await connection.execute(select(*own).where(chosen, col(Version.deleted)))
         found |= {(row.type, row.id, row.version) for row in rows}.intersection(chunk)
@@ -148,7 +145,7 @@ async def deletions(connection: AsyncConnection, versions: Iterable[tuple[str, s
 
 
 def _select(*before: Any) -> Any:
-    return select(*before, *STORED).outerjoin(*_WITH_CONTENT)
+    return select(*before, *_STORED).outerjoin(*_WITH_CONTENT)
 
 
 async def save(
@@ -169,15 +166,16 @@ async def save(
     moment = await stamp(connection)
     await _end(connection, changes, moment)
     vids = await _insert_versions(connection, changes, moment)
-    contents = [
+    rows = _index_rows(changes, vids, parameters, base)
+    rows[Content] = [
         {"vid": vid, "text": c.stored.content}
         for c, vid in zip(changes, vids, strict=True)
         if c.stored.content is not None
     ]
-    await _insert(connection, Content, contents)
-    await _index(connection, changes, vids, parameters, base)
-    await _insert(connection, Outbox, _outbox_rows(changes, vids))
-    await _insert(connection, Audit, [_audit_row(change.stored, actor, request_id) for change in changes])
+    rows[Audit] = [_audit_row(change.stored, actor, request_id) for change in changes]
+    await insert_all(connection, rows)
+    if outbox := _outbox_rows(changes, vids):
+        await connection.execute(insert(Outbox), outbox)
 
 
 async def _end(connection: AsyncConnection, changes: Sequence[Change], moment: int) -> None:
@@ -204,25 +202,19 @@ async def _insert_versions(connection: AsyncConnection, changes: Sequence[Change
         }
         for c in changes
     ]
-    statement = _into(Version).returning(col(Version.vid), sort_by_parameter_order=True)
-    return [int(vid or 0) for vid in (await connection.execute(statement, rows)).scalars()]
+    return [int(vid or 0) for vid in (await connection.execute(_NEW, rows)).scalars()]
 
 
-async def _index(
-    connection: AsyncConnection,
-    changes: Sequence[Change],
-    vids: Sequence[int],
-    parameters: SearchParameters,
-    base: str,
-) -> None:
+def _index_rows(
+    changes: Sequence[Change], vids: Sequence[int], parameters: SearchParameters, base: str
+) -> dict[type[SQLModel], list[dict[str, Any]]]:
     found: dict[type[SQLModel], list[dict[str, Any]]] = {}
     for change, vid in zip(changes, vids, strict=True):
         if change.tree is None:
             continue
         for table, rows in parameters.rows(change.tree, base=base).items():
             found.setdefault(table, []).extend({"type": change.stored.type, "vid": vid, **row} for row in rows)
-    for table, rows in found.items():
-        await _insert(connection, table, rows)
+    return found
 
 
 def _outbox_rows(changes: Sequence[Change], vids: Sequence[int]) -> list[dict[str, Any]]:
@@ -253,6 +245,7 @@ def _audit_row(stored: Stored, actor: str, request_id: str) -> dict[str, Any]:
     }
 
 
+_NEW = insert(Version).returning(col(Version.vid), sort_by_parameter_order=True)
 # The column to be set and the one to be compared have other names than each other: values are given by name.
 _ENDED = (
     update(Version)
@@ -263,12 +256,3 @@ _ENDED = (
     )
     .values(ended_at=bindparam("ended_at"))
 )
-
-
-def _into(table: type[SQLModel]) -> Insert:
-    return insert(table)
-
-
-async def _insert(connection: AsyncConnection, table: type[SQLModel], rows: list[dict[str, Any]]) -> None:
-    if rows:
-        await connection.execute(insert(table), rows)

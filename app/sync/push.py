@@ -8,12 +8,14 @@ content under the same id. So a worker may be killed anywhere.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, TypeVar
 
 import httpx
 import structlog
 
+from app.fhir import json as lossless
+from app.fhir.references import local, references
 from app.outbound import client as http_client
 from app.store import outbox
 from app.store.database import Database
@@ -130,9 +132,13 @@ class Pusher:
             done = [Delivery(i.type, i.id, i.version, r.etag) for i, r in replies if r.meaning is Meaning.DONE]
             await outbox.delivered(connection, target.name, done, now=now)
             for item, reply in replies:
-                if reply.meaning is Meaning.REFUSED or (reply.meaning is Meaning.NOT_NOW and _is_hopeless(item)):
+                meaning = reply.meaning
+                # Refused for want of what it refers to, it may be, and that is still to come.
+                if meaning is Meaning.REFUSED and refers(item, await outbox.waiting(connection, target.name, now=now)):
+                    meaning = Meaning.NOT_NOW
+                if meaning is Meaning.REFUSED or (meaning is Meaning.NOT_NOW and _is_hopeless(item)):
                     await outbox.refused(connection, target.name, item, reply.reason)
-                elif reply.meaning is Meaning.NOT_NOW:
+                elif meaning is Meaning.NOT_NOW:
                     wait = max(reply.wait, backoff_seconds(item.attempts, 1))
                     await outbox.postponed(connection, item.oid, reply.reason, not_before=now + int(wait * 1_000_000))
                 elif reply.meaning is Meaning.LATER:
@@ -165,6 +171,14 @@ class Pusher:
 
 def _is_hopeless(item: Item) -> bool:
     return item.attempts + 1 >= MOST_ATTEMPTS
+
+
+def refers(item: Item, keys: Collection[tuple[str, str]]) -> bool:
+    """Whether a version refers to one of the resources."""
+    if not keys or item.content is None:
+        return False
+    found = (local(link, "") for link in references(lossless.parse(item.content)))
+    return any(each is not None and each[:2] in keys for each in found)
 
 
 def newest(items: Sequence[Item]) -> list[Item]:

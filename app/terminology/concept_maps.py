@@ -10,8 +10,6 @@ from app.profiles import canonical, package, toml_files
 # How a target stands to its source, and how the source then stands to the target (R4 concept-map-equivalence).
 _REVERSED = {"wider": "narrower", "narrower": "wider", "subsumes": "specializes", "specializes": "subsumes"}
 NO_TRANSLATION = frozenset({"unmatched", "disjoint"})
-# An inexact translation cannot be turned round.
-_ONE_WAY = frozenset({"unmatched"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ def _backwards(group: Mapping[str, Any], asked: Asked, url: str) -> Iterator[Mat
     for element in group.get("element", ()):
         for target in element.get("target", ()):
             equivalence = target["equivalence"]
-            if target.get("code") == asked.code and equivalence not in _ONE_WAY:
+            if target.get("code") == asked.code and equivalence != "unmatched":
                 turned = _REVERSED.get(equivalence, equivalence)
                 yield Match(turned, str(group.get("source", "")), element["code"], element.get("display", ""), url)
 

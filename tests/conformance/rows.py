@@ -99,8 +99,9 @@ def _differences(step: Step, answer: httpx.Response, values: Mapping[str, str]) 
     allowed = [step.status] if isinstance(step.status, int) else step.status
     wrong = [] if answer.status_code in allowed else [f"status {answer.status_code}, expected {step.status}"]
     for name, pattern in step.expect.items():
-        found = answer.headers.get(name, _ABSENT)
-        if not fnmatchcase(found, _filled(pattern, values).replace("[", "[[]")):
+        found = answer.headers.get(name)
+        is_right = fnmatchcase(found, _filled(pattern, values).replace("[", "[[]")) if found is not None else False
+        if not is_right and not (found is None and pattern == _ABSENT):
             wrong.append(f"{name} is {found!r}, expected {pattern!r}")
     wrong += [f"the body lacks {text!r}" for text in step.contains if _filled(text, values) not in answer.text]
     if step.empty and answer.content:

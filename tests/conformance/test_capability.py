@@ -103,8 +103,18 @@ def _value(type_: str, parameter: Json) -> str:
 def _asked(type_: str, parameter: Json) -> dict[str, str]:
     name = parameter["name"]
     # _has is a parameter of the resources that refer to the one that is looked for.
-    shown = "_has:Provenance:target:_id" if name == "_has" else name
+    shown = f"_has:{_referring(type_)}:_id" if name == "_has" else name
     return {shown: _value(type_, parameter), "_count": "1"}
+
+
+def _referring(type_: str) -> str:
+    """Some reference of another type that may lead to a type."""
+    return next(
+        f"{source}:{code}"
+        for source in PARAMETERS.types
+        for code, each in PARAMETERS.of(source).items()
+        if each.kind == "reference" and type_ in each.targets
+    )
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -122,6 +122,15 @@ def test_copies_that_double_the_resource_are_bounded(target: str) -> None:
     assert (kind, found[0].code) == (Unprocessable, "too-costly")
 
 
+def test_copies_of_a_long_text_are_bounded() -> None:
+    resource = {**PATIENT, "name": [{"text": "x" * 900_000}]}
+    bomb = [{"op": "copy", "from": "/name/0", "path": "/name/-"}] * 8
+
+    kind, found = refused(JSON_PATCH, bomb, resource)
+
+    assert (kind, found[0].code) == (Unprocessable, "too-costly")
+
+
 def test_moves_that_nest_without_end_are_refused() -> None:
     nest = [{"op": "move", "from": "/x", "path": "/extension/x"}, {"op": "move", "from": "/extension", "path": "/x"}]
     body: list[dict[str, Any]] = [{"op": "add", "path": "/x", "value": {}}]

@@ -1,8 +1,10 @@
 """Links are rewritten where they are links, and nowhere else."""
 
+from typing import Any
+
 import pytest
 
-from app.fhir.json import parse
+from app.fhir.json import dumps, parse
 from app.fhir.references import local, located, references, resolved, rewrite
 
 OLD, NEW = "urn:uuid:6f2a1d3e-9c47-4b8a-a1f0-2d4e6c8b0a17", "Patient/1"
@@ -15,15 +17,22 @@ def new(link: str) -> str:
 @pytest.mark.parametrize(
     "template",
     [
-        '{"subject": {"reference" : "%s"}}',
-        '{"extension":[{"url":"http://x","valueReference":{"reference":"%s"}}]}',
-        '{"extension":[{"url":"http://x","valueUri":"%s"}]}',
-        '{"contained":[{"resourceType":"Group","member":[{"entity":{"reference":"%s"}}]}]}',
-        '{"text":{"div":"<div><a href=\\"%s\\">x</a></div>"}}',
-        '{"instantiatesUri":["http://x","%s"]}',
-        '{"content":{"url":"%s"}}',
-        '{"refer\\u0065nce":"%s"}',
-        '{"subject":{"reference":"%s"},"valueQuantity":{"value":0.000000100,"low":-1.10e-7}}',
+        '{"resourceType":"Observation","subject": {"reference" : "%s"}}',
+        '{"resourceType":"Patient","extension":[{"url":"http://x","valueReference":{"reference":"%s"}}]}',
+        '{"resourceType":"Patient","extension":[{"url":"http://x","valueUri":"%s"}]}',
+        '{"resourceType":"Patient","_birthDate":{"extension":[{"url":"http://x","valueReference":{"reference":"%s"}}]}}',
+        '{"resourceType":"Observation","contained":[{"resourceType":"Group","member":[{"entity":{"reference":"%s"}}]}]}',
+        '{"resourceType":"Patient","text":{"div":"<div><a href=\\"%s\\">x</a></div>"}}',
+        '{"resourceType":"Patient","text":{"div":"<div><img alt=\'1 > 0\' src = \'%s\'/></div>"}}',
+        '{"resourceType":"CarePlan","instantiatesUri":["http://x","%s"]}',
+        '{"resourceType":"DocumentReference","content":[{"attachment":{"url":"%s"}}]}',
+        '{"resourceType":"Patient","meta":{"source":"%s"}}',
+        '{"resourceType":"QuestionnaireResponse","item":[{"linkId":"1","definition":"%s"}]}',
+        '{"resourceType":"ConceptMap","group":[{"source":"%s"}]}',
+        '{"resourceType":"DetectedIssue","reference":"%s"}',
+        '{"resourceType":"Parameters","parameter":[{"resource":{"resourceType":"Flag","subject":{"reference":"%s"}}}]}',
+        '{"resourceType":"Observation","subject":{"refer\\u0065nce":"%s"}}',
+        '{"resourceType":"Observation","subject":{"reference":"%s"},"valueQuantity":{"value":0.000000100}}',
     ],
 )
 def test_a_link_is_replaced(template: str) -> None:
@@ -31,28 +40,62 @@ def test_a_link_is_replaced(template: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    "elements",
     [
-        f'{{"identifier":[{{"system":"urn:ietf:rfc:3986","value":"{OLD}"}}]}}',
-        f'{{"note":[{{"text":"\\"reference\\":\\"{OLD}\\""}}]}}',
-        f'{{"valueString":"{OLD}"}}',
-        f'{{"instantiatesCanonical":["{OLD}"],"valueCanonical":"{OLD}"}}',
-        f'{{"text":{{"div":"<div>{OLD}</div>"}}}}',
-        '{"subject":{"reference":"Patient\\/7"},"value":1.10}',
+        f'"identifier":[{{"system":"urn:ietf:rfc:3986","value":"{OLD}"}}]',
+        f'"note":[{{"text":"\\"reference\\":\\"{OLD}\\""}}]',
+        f'"valueString":"{OLD}"',
+        f'"instantiatesCanonical":["{OLD}"],"extension":[{{"url":"http://x","valueCanonical":"{OLD}"}}]',
+        f'"text":{{"div":"<div>{OLD}</div>"}}',
+        f'"text":{{"div":"<div>write href=\\"{OLD}\\" there</div>"}}',
+        f'"text":{{"div":"<div title=\' href=\\"{OLD}\\"\'/>"}}',
+        '"subject":{"reference":"Patient\\/7"},"valueQuantity":{"value":1.10}',
     ],
 )
-def test_what_is_no_link_keeps_its_bytes(text: str) -> None:
+def test_what_is_no_link_keeps_its_bytes(elements: str) -> None:
+    text = f'{{"resourceType":"Observation",{elements}}}'
+
     assert rewrite(text.encode(), new) == text.encode()
 
 
-def test_references_are_found_in_document_order() -> None:
-    resource = {"a": {"reference": "A/1"}, "b": [{"reference": "B/1"}, {"c": {"reference": "C/1"}}]}
+@pytest.mark.parametrize(
+    "resource",
+    [
+        {"resourceType": "TestScript", "setup": {"action": [{"operation": {"url": OLD}}]}},
+        {"resourceType": "StructureMap", "structure": [{"url": OLD, "mode": "source"}]},
+        {"resourceType": "CapabilityStatement", "instantiates": [OLD]},
+    ],
+)
+def test_a_name_that_is_a_link_elsewhere_is_none_here(resource: dict[str, Any]) -> None:
+    assert rewrite(dumps(resource), new) == dumps(resource)
 
-    assert list(references(resource)) == ["A/1", "B/1", "C/1"]
+
+def test_references_are_found_in_document_order() -> None:
+    resource = {
+        "resourceType": "Observation",
+        "subject": {"reference": "A/1"},
+        "performer": [{"reference": "B/1"}, {"extension": [{"valueReference": {"reference": "C/1"}}]}],
+        "focus": [{"reference": "D/1"}],
+    }
+
+    assert list(references(resource)) == ["A/1", "B/1", "C/1", "D/1"]
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        {"resourceType": "DetectedIssue", "reference": "Patient/1"},
+        {"resourceType": "Immunization", "education": [{"reference": "Patient/1"}]},
+        {"resourceType": "PlanDefinition", "action": [{"condition": [{"expression": {"reference": "Patient/1"}}]}]},
+        {"resourceType": "ExampleScenario", "instance": [{"resourceType": "Patient", "reference": "Patient/1"}]},
+    ],
+)
+def test_a_uri_called_reference_is_no_reference(resource: dict[str, Any]) -> None:
+    assert (list(references(resource)), list(located(resource))) == ([], [])
 
 
 def test_numbers_beside_a_replaced_link_keep_their_digits() -> None:
-    text = '{"subject":{"reference":"%s"},"value":0.000000100,"low":-1.10e-7,"n":1e3}'
+    text = '{"resourceType":"Observation","subject":{"reference":"%s"},"value":0.000000100,"low":-1.10e-7,"n":1e3}'
 
     assert rewrite((text % OLD).encode(), new) == (text % NEW).encode()
 

@@ -11,7 +11,7 @@ from sqlmodel import col
 from app.settings import Settings
 from app.store.database import Database
 from app.store.index.definitions import served_definitions
-from app.store.index.state import IndexState
+from app.store.index.state import adopt
 from app.store.outbox import claim, release
 from app.store.parameters import SearchParameters, load_parameters
 from app.store.repository import Change, Stored, save
@@ -30,7 +30,7 @@ async def waiting(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
     async with Database(database_url) as database:
         await database.migrate()
         async with database.writing() as connection:
-            await IndexState(older).adopt(database, connection, now=0)
+            await adopt(database, connection, older, now=0)
             change = Change(Stored("Patient", "1", 1, "PUT", 0, PATIENT), tree)
             await save(connection, [change], parameters=load_parameters(), actor="", request_id="", base="")
             await connection.execute(delete(SearchToken).where(col(SearchToken.param) == "gender"))

@@ -6,7 +6,7 @@ import pytest
 from tests.answers import issues
 from tests.builders import MEDICAL_RECORD, bundle, entry, observation, patient
 
-LONG = "v" * 3000
+LONG = "v" * 1000
 
 
 @pytest.fixture

@@ -10,6 +10,9 @@ from tests.search.model import UCUM
 FAMILIES = ["Müller", "muller", "Ångström", "Smith", "Smithson", "García", "DE LA CRUZ"]
 GIVENS = ["Ana", "ana", "Zoë", "José", "Jo"]
 SYSTEMS = ["urn:oid:1.2.3", "https://example.org/ids"]
+IDENTIFIER_TYPES = ["MR", "SS"]
+TYPE_SYSTEM = "http://terminology.hl7.org/CodeSystem/v2-0203"
+TEXTS = ["Burning pain", "burning feet", "Dull ache", "Ångst"]
 CODES = ["a", "b", "c"]
 COMPONENT_CODES = ["x", "y", "z"]
 CODE_SYSTEMS = ["https://example.org/codes", "https://example.org/others"]
@@ -67,21 +70,32 @@ def _patient(chance: random.Random, number: int) -> Json:
     if chance.random() < 0.7:
         made["active"] = chance.random() < 0.5
     if chance.random() < 0.6:
-        made["generalPractitioner"] = [{"reference": f"Practitioner/dr{chance.randint(0, 2)}"}]
+        made["generalPractitioner"] = [_reference(chance, f"Practitioner/dr{chance.randint(0, 2)}")]
     return made
 
 
 def _identifier(chance: random.Random) -> Json:
     system = {"system": chance.choice(SYSTEMS)} if chance.random() < 0.8 else {}
-    return {**system, "value": chance.choice(CODES)}
+    kind = {"type": _coded(chance, IDENTIFIER_TYPES, [TYPE_SYSTEM])} if chance.random() < 0.5 else {}
+    return {**kind, **system, "value": chance.choice(CODES)}
 
 
-def _coded(chance: random.Random, codes: Sequence[str] = CODES) -> Json:
-    return {
-        "coding": [
-            {"system": chance.choice(CODE_SYSTEMS), "code": code} for code in chance.sample(codes, chance.randint(1, 2))
-        ]
-    }
+def _reference(chance: random.Random, target: str) -> Json:
+    """To the target, by an identifier, or both."""
+    number = chance.random()
+    identifier = {"identifier": _identifier(chance)} if number < 0.3 else {}
+    return {**({"reference": target} if number > 0.1 else {}), **identifier}
+
+
+def _coded(chance: random.Random, codes: Sequence[str] = CODES, systems: Sequence[str] = tuple(CODE_SYSTEMS)) -> Json:
+    chosen = chance.sample(codes, chance.randint(1, 2))
+    made: Json = {"coding": [{"system": chance.choice(systems), "code": code} for code in chosen]}
+    if chance.random() < 0.3:
+        made["text"] = chance.choice(TEXTS)
+    if chance.random() < 0.3:
+        # No display for types of identifiers: their system is known, and says what it must be.
+        made["coding"][0] |= {"display": chance.choice(TEXTS)} if systems == tuple(CODE_SYSTEMS) else {}
+    return made
 
 
 def _quantity(chance: random.Random) -> Json:
@@ -102,7 +116,7 @@ def _observation(chance: random.Random, number: int) -> Json:
     if chance.random() < 0.5:
         made["category"] = [_coded(chance)]
     if chance.random() < 0.9:
-        made["subject"] = {"reference": f"Patient/p{chance.randint(0, 13)}"}
+        made["subject"] = _reference(chance, f"Patient/p{chance.randint(0, 13)}")
     kind = chance.random()
     if kind < 0.6:
         made["effectiveDateTime"] = chance.choice(TIMES)

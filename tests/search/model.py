@@ -60,14 +60,15 @@ PARAMETERS: dict[str, dict[str, Parameter]] = {
     },
     "Practitioner": {"family": Parameter("string", _all("name", "family"))},
     "Observation": {
-        "code": Parameter("token", _all("code", "coding")),
+        "code": Parameter("token", _all("code")),
         "status": Parameter("token", _all("status")),
-        "category": Parameter("token", _all("category", "coding")),
+        "category": Parameter("token", _all("category")),
         "date": Parameter("date", lambda o: [o[n] for n in ("effectiveDateTime", "effectivePeriod") if n in o]),
         "value-quantity": Parameter("quantity", _all("valueQuantity")),
         "value-string": Parameter("string", _all("valueString")),
         "subject": Parameter("reference", _all("subject")),
-        "patient": Parameter("reference", _all("subject")),
+        # Only what a reference says to be a Patient.
+        "patient": Parameter("reference", lambda o: [each for each in _all("subject")(o) if "reference" in each]),
         # Without its second half it is no value.
         "component-code-value-quantity": Parameter(
             "composite", lambda o: [each for each in o.get("component", ()) if "valueQuantity" in each]
@@ -94,6 +95,28 @@ class Model:
             for one in self._held.values()
             if one["resourceType"] == resource_type and all(self._matches(one, *each) for each in asked)
         }
+
+    def included(self, matches: Iterable[str], asked: Sequence[tuple[str, str]]) -> set[str]:
+        """What goes with matches, all as Type/id: 3.1.1.5.3, by (_include or _revinclude, Type:parameter[:Target])."""
+        found = fresh = set(matches)
+        wanted = list(asked)
+        while fresh:
+            fresh = {link for each in wanted for link in self._linked(*each, fresh)} & self._held.keys() - found
+            found = found | fresh
+            wanted = [each for each in asked if each[0].endswith(":iterate")]
+        return found - set(matches)
+
+    def _linked(self, name: str, asked: str, of: Iterable[str]) -> Iterable[str]:
+        source, code, target, *_ = [*asked.split(":"), ""]
+        for own, one in self._held.items():
+            if one["resourceType"] != source:
+                continue
+            links = {each.get("reference", "") for each in PARAMETERS[source][code].values(one)}
+            known = {each for each in links if each.startswith(target)}
+            if name.startswith("_revinclude"):
+                yield from [own] if known & set(of) else []
+            elif own in of:
+                yield from known
 
     def is_in_order(self, resource_type: str, first: str, second: str, sort: str) -> bool:
         """Whether one id may come before another by `_sort`; values are missing last, up and down."""
@@ -126,7 +149,7 @@ class Model:
         parameter = PARAMETERS[resource["resourceType"]][code]
         values = list(parameter.values(resource))
         if dot:
-            targets = (self._held.get(one["reference"]) for one in values)
+            targets = (self._held.get(one.get("reference", "")) for one in values)
             chosen = [one for one in targets if one and modifier in ("", one["resourceType"])]
             return any(rest_known(one, rest) and self._matches(one, rest, value) for one in chosen)
         if modifier == "missing":
@@ -142,7 +165,7 @@ class Model:
         for other in self._held.values():
             if other["resourceType"] != other_type or not self._matches(other, rest, value):
                 continue
-            if any(one["reference"] == own for one in PARAMETERS[other_type][link].values(other)):
+            if any(one.get("reference") == own for one in PARAMETERS[other_type][link].values(other)):
                 return True
         return False
 
@@ -154,7 +177,14 @@ def rest_known(resource: Json, rest: str) -> bool:
 
 
 def is_token(found: Any, asked: str, modifier: str = "") -> bool:
-    """3.1.1.4.10: code, system|code, |code, system|."""
+    """3.1.1.4.10: code, system|code, |code, system|; the beginning of a text; system|code|value of an identifier."""
+    if modifier == "text":
+        return any(is_string(text, asked) for text in _said(found))
+    if modifier == "of-type":
+        kind, _, value = asked.rpartition("|")
+        return bool(found["value"] == value) and is_token(found.get("type", {"coding": []}), kind)
+    if isinstance(found, Mapping) and "coding" in found:
+        return any(is_token(coding, asked) for coding in found["coding"])
     if isinstance(found, Mapping):
         code, system = found.get("code", found.get("value")), found.get("system", "")
     else:
@@ -163,6 +193,16 @@ def is_token(found: Any, asked: str, modifier: str = "") -> bool:
         return bool(code == asked)
     own_system, own_code = asked.split("|")
     return system == own_system and own_code in ("", code)
+
+
+def _said(found: Json) -> Iterable[str]:
+    """The texts of a concept, or of the type of an identifier."""
+    texts = [
+        found.get("text"),
+        found.get("type", {}).get("text"),
+        *(each.get("display") for each in found.get("coding", ())),
+    ]
+    return [each for each in texts if each]
 
 
 def is_string(found: str, asked: str, modifier: str = "") -> bool:
@@ -180,10 +220,12 @@ def folded(text: str) -> str:
 
 
 def is_reference(found: Json, asked: str, modifier: str = "") -> bool:
-    """3.1.1.4.12: id, Type/id, and id of a given type."""
-    kind, _, name = found["reference"].partition("/")
+    """3.1.1.4.12: id, Type/id, and id of a given type; the identifier of what is referred to."""
+    if modifier == "identifier":
+        return "identifier" in found and is_token(found["identifier"], asked)
+    kind, _, name = found.get("reference", "").partition("/")
     if "/" in asked:
-        return bool(found["reference"] == asked)
+        return bool(found.get("reference") == asked)
     return name == asked and modifier in ("", kind)
 
 

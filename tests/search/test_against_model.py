@@ -20,6 +20,7 @@ from tests.builders import bundle, entry
 from tests.conftest import DATABASES, new_database, serving
 from tests.search import data
 from tests.search.model import PARAMETERS, UCUM, Model
+from tests.search.model import prefixed as prefix_of
 
 RESOURCES = data.resources()
 MODEL = Model(RESOURCES)
@@ -99,13 +100,34 @@ VALUES: dict[str, dict[str, st.SearchStrategy[str]]] = {
     "ValueSet": {"url": st.sampled_from([*data.URLS, "https://example.org", "https://example.org/vs/a/b/c"])},
 }
 MODIFIERS = {"string": ["exact", "contains"], "token": ["not"], "uri": ["below", "above"]}
+# Modifiers whose values are others than those of the parameter.
+OTHERWISE: dict[tuple[str, str], list[tuple[str, st.SearchStrategy[str]]]] = {
+    ("Patient", "identifier"): [
+        (
+            "of-type",
+            st.builds(
+                "{}|{}|{}".format,
+                st.just(data.TYPE_SYSTEM),
+                st.sampled_from(data.IDENTIFIER_TYPES),
+                st.sampled_from(data.CODES),
+            ),
+        ),
+        ("text", words(data.TEXTS)),
+    ],
+    ("Observation", "code"): [("text", words(data.TEXTS))],
+    ("Observation", "category"): [("text", words(data.TEXTS))],
+    ("Observation", "subject"): [("identifier", tokens(data.CODES, data.SYSTEMS))],
+    ("Observation", "patient"): [("identifier", tokens(data.CODES, data.SYSTEMS))],
+    ("Patient", "general-practitioner"): [("identifier", tokens(data.CODES, data.SYSTEMS))],
+}
 CHAINS = {
     "Observation": [("subject:Patient.", "Patient"), ("patient.", "Patient"), ("subject.", "Patient")],
     "Patient": [("general-practitioner:Practitioner.", "Practitioner")],
     "RiskAssessment": [("subject:Patient.", "Patient")],
 }
 REVERSE = {
-    "Patient": [("_has:Observation:subject:", "Observation"), ("_has:RiskAssessment:subject:", "RiskAssessment")]
+    "Patient": [("_has:Observation:subject:", "Observation"), ("_has:RiskAssessment:subject:", "RiskAssessment")],
+    "Practitioner": [("_has:Patient:general-practitioner:", "Patient")],
 }
 
 
@@ -123,6 +145,10 @@ def criteria(draw: Callable[..., Any], resource_type: str, depth: int = 2) -> tu
         return f"{name}:missing", draw(st.sampled_from(["true", "false"]))
     values = draw(st.lists(VALUES[resource_type][name], min_size=1, max_size=3))
     modifier = draw(st.sampled_from(["", "", *MODIFIERS.get(kind, ())]))
+    otherwise = OTHERWISE.get((resource_type, name))
+    if otherwise and draw(st.integers(0, 2)) == 0:
+        modifier, strategy = draw(st.sampled_from(otherwise))
+        values = draw(st.lists(strategy, min_size=1, max_size=3))
     return f"{name}:{modifier}" if modifier else name, ",".join(values)
 
 
@@ -165,6 +191,87 @@ async def test_a_search_finds_what_the_model_finds(
     assert set(found) == expected
     assert len(found) == len(expected)
     assert totals == {len(expected)}
+
+
+OPERATORS = {"token": "eq", "string": "sw", "reference": "re", "uri": "eq"}
+Told = tuple[str, set[str]]
+
+
+@st.composite
+def comparisons(draw: Callable[..., Any], resource_type: str) -> Told:
+    """A comparison of `_filter`, and the ids that the same criterion finds."""
+    served = [name for name in sorted(VALUES[resource_type]) if PARAMETERS[resource_type][name].kind != "composite"]
+    name = draw(st.sampled_from(served))
+    value = draw(VALUES[resource_type][name])
+    found = MODEL.search(resource_type, [(name, value)])
+    prefix, text = prefix_of(value) if PARAMETERS[resource_type][name].kind not in OPERATORS else ("", value)
+    operator = prefix or OPERATORS[PARAMETERS[resource_type][name].kind]
+    return f'{name} {operator} "{text}"', found
+
+
+def filters(resource_type: str) -> st.SearchStrategy[Told]:
+    """Whole filters: and before or, not of what stands in parentheses."""
+    every = MODEL.search(resource_type, [])
+
+    def joined(inner: st.SearchStrategy[Told]) -> st.SearchStrategy[Told]:
+        return st.one_of(
+            st.builds(lambda one, other: (f"({one[0]}) and ({other[0]})", one[1] & other[1]), inner, inner),
+            st.builds(lambda one, other: (f"({one[0]}) or ({other[0]})", one[1] | other[1]), inner, inner),
+            st.builds(lambda one: (f"not ({one[0]})", every - one[1]), inner),
+        )
+
+    return st.recursive(comparisons(resource_type), joined, max_leaves=5)
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize("kind", DATABASES)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(asked=st.sampled_from(sorted(VALUES)).flatmap(lambda name: st.tuples(st.just(name), filters(name))))
+async def test_a_filter_finds_what_its_criteria_find(
+    clients: dict[str, httpx.AsyncClient], kind: str, asked: tuple[str, Told]
+) -> None:
+    resource_type, (text, expected) = asked
+    note(text)
+
+    found, _ = await pages(clients[kind], f"/fhir/{resource_type}?{urlencode({'_filter': text, '_count': '100'})}", 100)
+
+    assert set(found) == expected
+
+
+LINKS = ["Observation:subject", "Observation:patient", "RiskAssessment:subject", "Patient:general-practitioner"]
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize("kind", DATABASES)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    asked=searches(),
+    links=st.lists(
+        st.tuples(
+            st.sampled_from(["_include", "_revinclude", "_include:iterate", "_revinclude:iterate"]),
+            st.sampled_from([*LINKS, "Observation:subject:Patient", "Observation:subject:Device"]),
+        ),
+        min_size=1,
+        max_size=3,
+    ),
+)
+async def test_what_goes_with_matches_is_what_the_model_finds(
+    clients: dict[str, httpx.AsyncClient], kind: str, asked: Asked, links: list[tuple[str, str]]
+) -> None:
+    resource_type, given_ = asked
+    address = f"/fhir/{resource_type}?{urlencode([*given_, *links, ('_count', '100')])}"
+    note(address)
+
+    page = (await clients[kind].get(address)).json()
+
+    found = [
+        (each["search"]["mode"], f"{each['resource']['resourceType']}/{each['resource']['id']}")
+        for each in page.get("entry", ())
+    ]
+    matches = {f"{resource_type}/{name}" for name in MODEL.search(resource_type, given_)}
+    assert {name for mode, name in found if mode == "match"} == matches
+    assert {name for mode, name in found if mode == "include"} == MODEL.included(matches, links)
+    assert len(found) == len(set(found))
 
 
 SORTS = st.sampled_from(["_id", "gender", "birthdate", "family"])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.store.cursors import seal, unseal
+from app.store.cursors import seal, unseal, unseal_numbers
 from app.store.snapshot import Snapshot
 
 ASKED = "http://example.org/fhir/Patient?name=x"
@@ -39,3 +39,11 @@ def test_a_cursor_with_another_letter_is_none(data: st.DataObject) -> None:
 def test_what_was_never_sealed_is_refused(cursor: str) -> None:
     with pytest.raises(ValueError, match="page link"):
         unseal(cursor, ASKED)
+
+
+@pytest.mark.parametrize("place", [[1], [1, 2, 3], [1, None], [1, "2"], [1, 2.0], [1, True], [1, -1], [1, 2**63]])
+def test_a_place_with_a_right_checksum_and_other_things_than_numbers_is_refused(place: list[object]) -> None:
+    cursor = seal(ASKED, Snapshot(3, 3), place)
+
+    with pytest.raises(ValueError, match="place"):
+        unseal_numbers(cursor, ASKED, 2)

@@ -11,6 +11,7 @@ from app.store.tables import (
     SearchDate,
     SearchNumber,
     SearchQuantity,
+    SearchReference,
     SearchToken,
 )
 from tests.store.index_rows import SCT, UCUM, rows
@@ -175,3 +176,12 @@ def test_a_component_that_looks_at_the_whole_resource_is_found() -> None:
         f"{name}.1": 3.0,
         f"{name}.2": 5.0,
     }
+
+
+def test_the_components_of_a_relationship_are_what_their_definitions_say() -> None:
+    related = {"code": "replaces", "target": {"reference": "DocumentReference/1"}}
+
+    made = load_parameters().rows({"resourceType": "DocumentReference", "relatesTo": [related]})
+
+    assert [row["target_id"] for row in made[SearchReference] if row["param"] == "relationship.0"] == ["1"]
+    assert [row["value"] for row in made[SearchToken] if row["param"] == "relationship.1"] == ["replaces"]

@@ -12,7 +12,6 @@ from sqlmodel import col
 from app.store.database import Database
 from app.store.index.definitions import served_definitions
 from app.store.index.reindex import VALUES, Reindexer
-from app.store.index.state import IndexState
 from app.store.index.state import pending as waiting
 from app.store.outbox import claim
 from app.store.parameters import SearchParameters, load_parameters
@@ -32,7 +31,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 def reindexer(
     database: Database, parameters: SearchParameters | None = None, owner: str = "me", now: int = 0
 ) -> Reindexer:
-    return Reindexer(database, IndexState(parameters or load_parameters()), owner=owner, clock=lambda: now)
+    return Reindexer(database, parameters or load_parameters(), owner=owner, clock=lambda: now)
 
 
 async def store(database: Database, ids: Iterable[str], version: int = 1, at: int = 0, **elements: Any) -> None:

@@ -13,8 +13,9 @@ from tests.store.searching import MINUTE, NOW, parsed, searcher
 GENDER = ("gender", "male")
 
 
-def _cursor(place: list[Any]) -> str:
-    return seal(parsed("Patient", GENDER, ("_count", "5")).asked, Snapshot(3, 3), place)
+def _cursor(place: list[Any], *, meaning: Any = None) -> str:
+    query = parsed("Patient", GENDER, ("_count", "5"))
+    return seal(query.asked, Snapshot(3, 3), [*place, query.meaning if meaning is None else meaning])
 
 
 def test_a_page_link_carries_its_moment_its_total_and_its_place() -> None:
@@ -32,6 +33,13 @@ def test_a_page_link_that_is_too_old_is_gone() -> None:
     assert told.value.issues[0].code == "expired"
 
 
+def test_a_page_link_whose_parameters_mean_something_else_by_now_is_gone() -> None:
+    with pytest.raises(Gone) as told:
+        parsed("Patient", GENDER, ("_count", "5"), ("_cursor", _cursor([NOW, 12, [7]], meaning="other")))
+
+    assert told.value.issues[0].code == "expired"
+
+
 @pytest.mark.parametrize(
     ("given", "cursor"),
     [
@@ -41,6 +49,7 @@ def test_a_page_link_that_is_too_old_is_gone() -> None:
         ([GENDER, ("_count", "5")], _cursor([NOW, 12, [7, 8]])),
         ([GENDER, ("_count", "5")], _cursor([NOW, 12, ["7"]])),
         ([GENDER, ("_count", "5")], _cursor([NOW, 12])),
+        ([GENDER, ("_count", "5")], _cursor([NOW, 12, [7]], meaning=7)),
         ([GENDER, ("_count", "5")], _cursor(["soon", 12, [7]])),
         ([GENDER, ("_count", "5")], _cursor([NOW, "many", [7]])),
         ([GENDER, ("_count", "5")], "%%%"),
@@ -78,7 +87,7 @@ def test_what_is_offered_is_what_is_read() -> None:
     offered = {each.name: each for each in searcher().of("Observation").parameters}
 
     assert offered["date"].comparators == PREFIXES
-    assert set(offered["subject"].chains) == {"Device", "Group", "Location", "Patient"}
+    assert {"identifier", "Device", "Group", "Location", "Patient"} <= set(offered["subject"].modifiers)
     assert {"missing", "not", "in", "of-type"} <= set(offered["code"].modifiers)
     assert {"_id", "_filter", "_has", "_text", "_tag", "code-value-quantity"} <= set(offered)
     assert "Observation:subject" in searcher().of("Observation").includes

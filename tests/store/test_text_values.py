@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.store.tables import SearchReference, SearchString, SearchUri
+from app.store.tables import SearchReference, SearchString, SearchToken, SearchUri
 from tests.store.index_rows import rows
 
 REFERENCES = [
@@ -34,6 +34,29 @@ def test_references(name: str, reference: dict[str, Any], param: str, expected: 
     found = rows("Observation", {"subject": reference}, SearchReference, param, "http://own/fhir")
 
     assert found == expected
+
+
+PRESENT = [
+    ("a contained resource", {"subject": {"reference": "#p"}}, "subject:present", True),
+    ("a name of what is referred to", {"subject": {"display": "the ward"}}, "subject:present", True),
+    ("a type only", {"identifier": [{"use": "old"}]}, "identifier:present", True),
+    ("a reference that can be searched for", {"subject": {"reference": "Patient/1"}}, "subject:present", False),
+    ("an identifier that can be", {"subject": {"identifier": {"value": "1"}}}, "subject:present", False),
+    (
+        "one of several that can be",
+        {"performer": [{"reference": "#p"}, {"reference": "Patient/1"}]},
+        "performer:present",
+        False,
+    ),
+    ("nothing", {}, "subject:present", False),
+]
+
+
+@pytest.mark.parametrize(("name", "elements", "param", "is_noted"), PRESENT, ids=[p[0] for p in PRESENT])
+def test_a_value_that_cannot_be_searched_for_is_noted(
+    name: str, elements: dict[str, Any], param: str, is_noted: bool
+) -> None:
+    assert rows("Observation", elements, SearchToken, param) == ({("", "")} if is_noted else set())
 
 
 def test_a_canonical_is_found_with_and_without_its_version() -> None:

@@ -169,6 +169,27 @@ async def test_a_resource_the_target_cannot_take_now_waits_while_others_go_on(
     assert await sides.status() == {"pending": 0, "dead": 1, "delivered": 1}
 
 
+@pytest.mark.parametrize("delivery", ["transaction", "single"])
+async def test_what_refers_to_a_resource_that_waits_is_sent_again_after_it(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch, delivery: str
+) -> None:
+    monkeypatch.setattr("app.sync.push.backoff_seconds", lambda *_: 0.2)
+    target = TARGET.model_copy(update={"delivery": delivery})
+    await sides.here.put("/fhir/Patient/p", json=patient(id="p"))
+    await sides.here.put("/fhir/Observation/o", json=observation("Patient/p", id="o"))
+    outcome = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "not-found"}]}
+    each = [httpx.Response(status, json=outcome) for status in (409, 400)]
+    sides.wire.answers = [httpx.Response(400, json=outcome), *each] if delivery == "transaction" else each
+
+    await sides.deliver(target=target)
+    waiting = await sides.status()
+    await asyncio.sleep(0.3)
+    await sides.deliver(target=target)
+
+    assert waiting == {"pending": 2, "dead": 0, "delivered": 0}
+    assert await sides.status() == {"pending": 0, "dead": 0, "delivered": 2}
+
+
 @pytest.mark.parametrize("entry", [None, "x", {}, {"response": None}, {"response": {"status": "OK"}}])
 async def test_an_answer_that_cannot_be_read_is_no_delivery(sides: Sides, entry: object) -> None:
     for name in "ab":

@@ -12,8 +12,9 @@ from app.fhir.json import MAX_DEPTH
 from app.fhir.outcomes import Issue, Refused, TooLarge, Unprocessable
 
 MOST_OPERATIONS = 1000
-# Values that copies may make, all together: each copy may double the resource.
+# Values that copies may make, all together: each copy may double the resource. A long text counts as several.
 MOST_COPIED = 100_000
+_CHARACTERS = 64
 _NEEDED = {
     "add": ("path", "value"),
     "remove": ("path",),
@@ -105,7 +106,7 @@ def _spent(left: int, resource: Any, pointer: str, at: Issue) -> int:
     """What is left to copy after the value at a pointer. Raises Unprocessable where it is too much or too deep."""
     level = [JsonPointer(pointer).resolve(resource)]
     for _ in range(MAX_DEPTH):
-        left -= len(level)
+        left -= sum(1 + len(one) // _CHARACTERS if isinstance(one, str) else 1 for one in level)
         if left < 0:
             told = f"{at.diagnostics}: the copies make more than {MOST_COPIED} values."
             raise Unprocessable([replace(at, code="too-costly", diagnostics=told)])

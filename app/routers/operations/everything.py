@@ -4,32 +4,31 @@ A page holds so many resources of the compartment, and all they refer to; like w
 several refer to may be on several pages. What is in the compartment of another patient only is left out.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 from app import profiles
 from app.fhir import json as lossless
 from app.fhir.bundles import Entry, bundle
 from app.fhir.instants import period
-from app.fhir.outcomes import Gone, Issue, Refused
-from app.fhir.references import references
-from app.routers.exchange import fhir_base
+from app.fhir.outcomes import Issue, Refused
+from app.fhir.references import local, references
+from app.routers import exchange
+from app.routers.exchange import fhir_base, link
 from app.routers.operations import held
 from app.routers.operations.call import Call
 from app.store import everything as store
 from app.store import repository
-from app.store.cursors import seal, unseal
+from app.store.cursors import CURSOR, no_link, require_kept, seal, unseal_numbers
 from app.store.everything import Wanted
 from app.store.idempotency import Answer
 from app.store.index.state import require_indexed
-from app.store.parameters import literal
 from app.store.repository import Key, Stored
+from app.store.search.compartments import compartments
 from app.store.snapshot import Snapshot, current
 from app.store.tables import SearchReference
 
-_MINUTE = 60_000_000
 _EVER = (-(2**62), 2**62)
 
 
@@ -59,10 +58,11 @@ async def everything(call: Call) -> Answer:
         shown = [stored for _, stored in rows[: page.count]]
         keys = _targets(shown, fhir_base(call.request))
         referred = await repository.read_all(connection, keys, page.snapshot)
-    links = [("self", _link(page.address, page.asked))]
+    shape = exchange.shape(call.request)
+    links = [("self", link(page.address, (*page.asked, *shape)))]
     if len(rows) > page.count > 0:
         cursor = seal(_sealed(page.address, page.asked), page.snapshot, [page.at, rows[page.count - 1][0]])
-        links.append(("next", _link(page.address, (*page.asked, ("_cursor", cursor)))))
+        links.append(("next", link(page.address, (*page.asked, *shape, (CURSOR, cursor)))))
     more = [each for key in keys if (each := referred.get(key)) and _belongs(call, wanted, each)]
     entries = [*_entries(call, shown, "match"), *_entries(call, more, "include")]
     return Answer(200, bundle("searchset", entries, total=total, links=links))
@@ -83,7 +83,7 @@ def _wanted(call: Call) -> Wanted:
     since, start, end = (_span(call, name) for name in ("_since", "start", "end"))
     return Wanted(
         patient=call.resource_id,
-        compartment=_compartment(),
+        compartment=compartments()["Patient"],
         types=tuple(sorted(set(given.all("_type")))),
         since=since[0] if since else None,
         care=(start[0] if start else _EVER[0], end[1] if end else _EVER[1]) if start or end else None,
@@ -98,11 +98,6 @@ def _span(call: Call, name: str) -> tuple[int, int] | None:
         return period(text) if text else None
     except (ValueError, OverflowError):
         raise Refused([Issue("value", f"{name} is a time that cannot be reckoned with.", name)]) from None
-
-
-def _compartment() -> Mapping[str, Sequence[str]]:
-    found: Mapping[str, Sequence[str]] = profiles.json_files("r4")["compartments"]["Patient"]
-    return found
 
 
 def _page(call: Call, now: Snapshot) -> _Page:
@@ -120,23 +115,16 @@ def _page(call: Call, now: Snapshot) -> _Page:
     if not given.cursor:
         return _Page(now, call.service.clock(), 0, count, address, asked)
     try:
-        snapshot, (at, after) = unseal(given.cursor, _sealed(address, asked))
-    except ValueError as error:
-        raise Refused([Issue("value", f"_cursor: {error}.", "_cursor")]) from None
-    if call.service.clock() - int(at) > settings.page_link_minutes * _MINUTE:
-        raise Gone(
-            [Issue("expired", "This page link is too old: what it shows is no longer kept. Ask anew.", "_cursor")]
-        )
-    return _Page(snapshot, int(at), int(after), count, address, asked)
+        snapshot, (at, after) = unseal_numbers(given.cursor, _sealed(address, asked), 2)
+    except ValueError:
+        raise no_link() from None
+    require_kept(at, call.service.clock(), settings.page_link_minutes)
+    return _Page(snapshot, at, after, count, address, asked)
 
 
 def _sealed(address: str, asked: Sequence[tuple[str, str]]) -> str:
     # Behind another host name it is the same listing.
-    return _link(address.partition("/fhir/")[2], asked)
-
-
-def _link(address: str, asked: Sequence[tuple[str, str]]) -> str:
-    return f"{address}?{urlencode(asked)}" if asked else address
+    return link(address.partition("/fhir/")[2], asked)
 
 
 def _targets(shown: Sequence[Stored], base: str) -> list[Key]:
@@ -144,10 +132,10 @@ def _targets(shown: Sequence[Stored], base: str) -> list[Key]:
     own = {(each.type, each.id) for each in shown}
     found: dict[Key, None] = {}
     for each in shown:
-        for link in references(lossless.parse_object(each.content or b"{}")):
-            target = literal(link.removeprefix(f"{base}/"))
-            if target and target[0] and target not in own:
-                found[target] = None
+        for reference in references(lossless.parse_object(each.content or b"{}")):
+            target = local(reference, base)
+            if target and target[:2] not in own:
+                found[target[:2]] = None
     return list(found)
 
 

@@ -8,15 +8,9 @@ from app.fhir.outcomes import Issue, TooLarge
 from app.routers.exchange import fhir_base
 from app.routers.operations.call import Call
 from app.store.repository import Stored
-from app.store.search import search
+from app.store.search import asks_terms, search
 
-_SEPARATORS = str.maketrans({each: f"\\{each}" for each in "\\,|$"})
 Pairs = Sequence[tuple[str, str]]
-
-
-def escaped(value: str) -> str:
-    """A text as a search value that means just this text (R4 3.1.1.4.0.3)."""
-    return value.translate(_SEPARATORS)
 
 
 async def every(call: Call, resource_type: str, given: Pairs, *, most: int) -> list[Stored]:
@@ -25,6 +19,8 @@ async def every(call: Call, resource_type: str, given: Pairs, *, most: int) -> l
     parts, cursor, matches = call.service, "", list[Stored]()
     size = min(most + 1, parts.settings.max_page_size)
     asked = [*given, ("_count", str(size)), ("_total", "none")]
+    if asks_terms(name for name, _ in given):
+        await parts.intake.definitions.refresh()
     async with parts.database.reading() as connection:
         while True:
             pairs = [*asked, ("_cursor", cursor)] if cursor else asked

@@ -11,11 +11,11 @@ from app.fhir import json as lossless
 from app.fhir.outcomes import Issue, Refused
 from app.fhir.scan import Steps
 from app.routers.operations.table import EVERY_TYPE, Operation, Parameter
+from app.store.cursors import CURSOR
 from app.validation.checks.primitives import primitive_checks
 
 # Of every address: how the answer is to look.
 FORMAT = ("_format", "_pretty")
-_CURSOR = "_cursor"
 # Rules that are told by their id (docs/validation-rules.md).
 _RULES = {"validate": "dmt-validate"}
 # The type of what an address cannot carry, or has no parameter for.
@@ -64,8 +64,8 @@ class _Part:
 def read(operation: Operation, query: Sequence[tuple[str, str]], body: Mapping[str, Any], check: Check) -> Given:
     """What was given to an operation. body: empty, Parameters, or the resource of the parameter that may stand alone;
     check: the problems of a resource. Raises Refused naming all that is wrong."""
-    cursors = [text for name, text in query if name == _CURSOR] if operation.has_pages else []
-    apart = (*FORMAT, _CURSOR) if operation.has_pages else FORMAT
+    cursors = [text for name, text in query if name == CURSOR] if operation.has_pages else []
+    apart = (*FORMAT, CURSOR) if operation.has_pages else FORMAT
     named = [(name, text) for name, text in query if name not in apart]
     own = [pair for pair in named if pair[0] in operation.parameters or not operation.takes_search]
     search = [pair for pair in named if pair not in own]

@@ -34,11 +34,11 @@ async def meta(call: Call) -> Answer:
 
 
 async def _past(call: Call) -> bytes:
-    number = int(call.version) if call.version.isascii() and call.version.isdigit() and len(call.version) < 10 else 0
+    number = exchange.version_number(call.version)
     async with call.service.database.reading() as connection:
         stored = await repository.read_version(connection, call.resource_type, call.resource_id, number)
     if stored is None or stored.content is None:
-        raise exchange.gone_or_missing(call.resource_type, call.resource_id, stored)
+        raise exchange.gone_or_missing(call.resource_type, call.resource_id, stored, version=call.version)
     return stored.content
 
 

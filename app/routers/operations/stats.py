@@ -14,6 +14,7 @@ from typing import Any
 from app import profiles
 from app.fhir.instants import instant
 from app.fhir.outcomes import Issue, NotFound, Refused
+from app.fhir.references import local
 from app.fhir.statistics import statistic
 from app.routers.exchange import fhir_base
 from app.routers.operations import coding, found
@@ -22,7 +23,7 @@ from app.routers.operations.coding import Coded
 from app.routers.operations.lastn import time_of
 from app.store import repository
 from app.store.idempotency import Answer
-from app.store.parameters import literal
+from app.store.search import escaped
 from app.terminology.unit_conversion import scale_of
 
 _MOST = 20_000
@@ -105,19 +106,19 @@ def _period(call: Call) -> tuple[str, str]:
 async def _subject(call: Call) -> str:
     """The reference to the subject, which must be here: of somebody unknown nothing is counted, not even zero."""
     reference: str = call.given.one("subject")
-    key = literal(reference.removeprefix(f"{fhir_base(call.request)}/"))
-    if not key or not key[0]:
+    key = local(reference, fhir_base(call.request))
+    if not key or key[2]:
         raise Refused([Issue("value", "subject must be a reference to a resource of this server: Type/id.", "subject")])
     async with call.service.database.reading() as connection:
-        stored = await repository.read(connection, *key)
+        stored = await repository.read(connection, *key[:2])
     if stored is None or stored.deleted:
         raise NotFound([Issue("not-found", "The subject is not here.", "subject")])
-    return "/".join(key)
+    return "/".join(key[:2])
 
 
 def _search(asked: _Asked, coded: Coded) -> list[tuple[str, str]]:
     """Observations of the code, or with a component of it; what is in error never counts."""
-    token = f"{found.escaped(coded.system)}|{found.escaped(coded.code)}"
+    token = f"{escaped(coded.system)}|{escaped(coded.code)}"
     pairs = [("subject", asked.subject), ("combo-code", token), ("status:not", "entered-in-error")]
     pairs += [("date", f"ge{asked.since}")] if asked.since else []
     return pairs + ([("date", f"le{asked.until}")] if asked.until else [])

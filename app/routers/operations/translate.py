@@ -9,6 +9,7 @@ from app.routers.operations import coding, found, held
 from app.routers.operations.call import Call, parameters, part, parts
 from app.routers.operations.coding import Coded
 from app.store.idempotency import Answer
+from app.store.search import escaped
 from app.terminology.concept_maps import (
     NO_TRANSLATION,
     Asked,
@@ -86,7 +87,7 @@ async def _every(call: Call) -> list[dict[str, Any]]:
 async def _by_url(call: Call, canonical: str) -> list[Mapping[str, Any]]:
     url, _, version = canonical.partition("|")
     own = [each for each in own_maps() if each["url"] == url]
-    maps = own or await found.resources(call, _TYPE, [("url", found.escaped(url))], most=_MOST_MAPS)
+    maps = own or await found.resources(call, _TYPE, [("url", escaped(url))], most=_MOST_MAPS)
     return [each for each in maps if not version or each.get("version") == version]
 
 

@@ -7,6 +7,7 @@
     subject:identifier         token rows: the identifier of a reference, for :identifier
     description:part           string rows: overlapping pieces of a long text, for :contains
     value-quantity:canonical   quantity rows in canonical UCUM units
+    subject:present            one token row where there is a value, but none that could be searched for: for :missing
     code-value-quantity.0      rows of the first component of a composite, with the suffixes of its own kind;
                                rows of the same version and item belong together
     *                          reference rows: what only elements without a parameter refer to

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from app.fhir.fhirpath import r4_model
@@ -14,7 +14,7 @@ from app.store.index.ways import Asked, Way, ways_of
 
 Json = Mapping[str, Any]
 # To be raised when the makers of rows change what they make: what is stored is then indexed anew.
-MAKERS = 1
+MAKERS = 2
 # Answered from the version itself, not from rows.
 OF_VERSION = frozenset({"_id", "_lastUpdated"})
 
@@ -31,11 +31,7 @@ class Component:
 
 @dataclass(frozen=True)
 class SearchParameter:
-    """One parameter of one resource type. kind: FHIR's search parameter type; url: its definition.
-
-    comparators, modifiers, chains, multiple_or, multiple_and: as the definition states them; () and None where it
-    states nothing.
-    """
+    """One parameter of one resource type. kind: FHIR's search parameter type; url: its definition."""
 
     name: str
     kind: str
@@ -44,11 +40,6 @@ class SearchParameter:
     components: tuple[Component, ...] = ()
     expression: str = ""
     url: str = ""
-    comparators: tuple[str, ...] = ()
-    modifiers: tuple[str, ...] = ()
-    chains: tuple[str, ...] = ()
-    multiple_or: bool | None = None
-    multiple_and: bool | None = None
 
     @cached_property
     def ways(self) -> tuple[Way | Asked, ...]:
@@ -88,7 +79,7 @@ def follow(way: Way | Asked, start: Any, resource: Json) -> list[Given]:
 def served_definitions() -> list[dict[str, Any]]:
     """R4's definitions as they are served, and ours."""
     file = toml_files("searchparameters")["r4-fixes"]
-    without = {each["url"] for each in file["unserved"]}
+    without = unserved()
     fixes: dict[str, list[dict[str, Any]]] = {}
     for fix in file["fix"]:
         fixes.setdefault(fix["url"], []).append(fix)
@@ -125,15 +116,13 @@ def parameters_of(definitions: Iterable[Json]) -> dict[str, dict[str, SearchPara
     for each in every:
         for base in each["base"] if "expression" in each else ():
             by_base.setdefault(base, []).append(each)
-    types = r4()["types"]
     return {
         name: {
             each["code"]: _parameter(each, name, by_url)
             for base in reversed(r4_model().ancestors(name))
             for each in by_base.get(base, ())
         }
-        for name in sorted(r4_model().resources)
-        if not types[name]["abstract"]
+        for name in _every_type()
     }
 
 
@@ -142,19 +131,26 @@ def _parameter(definition: Json, resource_type: str, by_url: Mapping[str, Json])
         definition["code"],
         definition["type"],
         resource_type,
-        tuple(definition.get("target", ())),
+        _targets(definition),
         tuple(_component(each, by_url) for each in definition.get("component", ())),
         definition["expression"],
         definition["url"],
-        tuple(definition.get("comparator", ())),
-        tuple(definition.get("modifier", ())),
-        tuple(definition.get("chain", ())),
-        definition.get("multipleOr"),
-        definition.get("multipleAnd"),
     )
 
 
 def _component(component: Json, by_url: Mapping[str, Json]) -> Component:
     definition = by_url[component["definition"]]
-    targets = tuple(definition.get("target", ()))
-    return Component(definition["type"], component["expression"], definition["url"], targets)
+    return Component(definition["type"], component["expression"], definition["url"], _targets(definition))
+
+
+def _targets(definition: Json) -> tuple[str, ...]:
+    """The types a reference may lead to: where the definition names none, or `Resource`, to any."""
+    named = tuple(definition.get("target", ()))
+    is_open = definition["type"] == "reference" and (not named or "Resource" in named)
+    return _every_type() if is_open else named
+
+
+@cache
+def _every_type() -> tuple[str, ...]:
+    types = r4()["types"]
+    return tuple(name for name in sorted(r4_model().resources) if not types[name]["abstract"])

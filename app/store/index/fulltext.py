@@ -6,7 +6,7 @@ that both engines find the same. Of a very long text the first part is indexed.
 
 import html
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -39,16 +39,16 @@ def text_row(resource: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _joined(texts: Iterator[str] | list[str]) -> str:
+def _joined(texts: Iterable[str]) -> str:
     found: list[str] = []
-    left = LENGTH
+    left = 2 * LENGTH
     for text in texts:
-        words = words_of(text[:left])
-        found += words
-        left -= sum(map(len, words)) + len(words)
+        found.append(text[:left])
+        left -= len(text)
         if left <= 0:
             break
-    return " ".join(found)[:LENGTH]
+    # All at once: there are many short ones.
+    return " ".join(words_of(" ".join(found)))[:LENGTH]
 
 
 def words_of(text: str) -> list[str]:

@@ -50,6 +50,7 @@ class Plan:
                     _add_plain(found, given, wanting, make)
         for group in self.groups:
             _add_groups(found, group, resource, make)
+        found.note_present()
         return found
 
 
@@ -102,8 +103,11 @@ def _group(parameter: SearchParameter) -> _Group:
 def _add_plain(found: Rows, given: Given, wanting: Iterable[SearchParameter], make: _Maker) -> None:
     for parameter in wanting:
         if not _is_other_resource(given, parameter):
-            for row in make(parameter.kind, given):
+            rows = make(parameter.kind, given)
+            for row in rows:
                 found.add(parameter.name, row)
+            if not rows:
+                found.present.add(parameter.name)
 
 
 def _is_other_resource(given: Given, parameter: SearchParameter) -> bool:

@@ -11,17 +11,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, and_, delete, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel, col
 
 from app.fhir import json as lossless
 from app.fhir.outcomes import Refused
-from app.store.database import Database, Lock, Unavailable
+from app.logs import of_error
+from app.store.cursors import MINUTE
+from app.store.database import Database, Unavailable
 from app.store.index.fulltext import PARAMETERS as FULL_TEXT
-from app.store.index.state import IndexState, note
+from app.store.index.state import LOCK, adopt, note
 from app.store.index.unnamed import UNNAMED
+from app.store.inserting import insert_all
 from app.store.outbox import claim, release
+from app.store.parameters import SearchParameters
 from app.store.tables import (
     Content,
     Reindex,
@@ -45,7 +49,7 @@ _LEASE = "$reindex"
 _LEASE_SECONDS, _LOOK_SECONDS, _REST_SECONDS = 60, 30, 0.01
 _CHUNK = 50
 # How many versions are forgotten in one transaction; what a page that is just being read may still need.
-_FORGOTTEN, _SPARE = 200, 60_000_000
+_FORGOTTEN, _SPARE = 200, MINUTE
 _log = structlog.get_logger()
 
 
@@ -71,15 +75,15 @@ class Reindexer:
     def __init__(
         self,
         database: Database,
-        state: IndexState,
+        parameters: SearchParameters,
         *,
         owner: str,
         clock: Callable[[], int],
         base: str = "",
         keep_minutes: int = 60,
     ) -> None:
-        self._database, self._state, self._base = database, state, base
-        self._keep = keep_minutes * 60_000_000 + _SPARE
+        self._database, self._parameters, self._base = database, parameters, base
+        self._keep = keep_minutes * MINUTE + _SPARE
         self._owner, self._clock = owner, clock
         self._asked = asyncio.Event()
         self._has_lease = False
@@ -87,18 +91,17 @@ class Reindexer:
     async def prepare(self) -> None:
         """At start-up, before the first request: find out which parameters cannot be searched yet."""
         async with self._database.writing() as connection:
-            await self._state.adopt(self._database, connection, now=self._clock())
+            await adopt(self._database, connection, self._parameters, now=self._clock())
 
     async def start(self, types: Iterable[str] = (), codes: Iterable[str] = ()) -> list[Progress]:
         """Have resources indexed anew: of these types or of all, for these parameters or for all.
 
         Unchanged parameters can be searched meanwhile. Answers the progress of what is going on.
         """
-        parameters = self._state.parameters
         async with self._database.writing() as connection:
-            await self._database.lock(connection, [Lock("search index")])
-            for type_ in types or parameters.types:
-                known = {*parameters.of(type_), *FULL_TEXT}
+            await self._database.lock(connection, [LOCK])
+            for type_ in types or self._parameters.types:
+                known = {*self._parameters.of(type_), *FULL_TEXT}
                 await note(connection, type_, known & set(codes) if codes else known, now=self._clock())
         self._asked.set()
         return [each for each in await self.status() if each.finished_at is None]
@@ -118,8 +121,8 @@ class Reindexer:
                 await self.forget()
             except Unavailable as error:
                 _log.warning("the index waits for the database", reason=str(error))
-            except Exception:
-                _log.exception("work on the index failed")
+            except Exception as error:
+                _log.error("work on the index failed", **of_error(error))
             try:
                 await asyncio.wait_for(self._asked.wait(), _LOOK_SECONDS)
             except TimeoutError:
@@ -180,7 +183,7 @@ class Reindexer:
     ) -> None:
         # Which references no parameter finds depends on all parameters.
         codes = {*asked, UNNAMED}
-        is_all = {*self._state.parameters.of(type_)} <= codes
+        is_all = {*self._parameters.of(type_)} <= codes
         made: dict[type[SQLModel], list[dict[str, Any]]] = {}
         for vid, content in contents.items():
             for table, rows in self._rows(vid, content).items():
@@ -191,13 +194,12 @@ class Reindexer:
                 continue
             of_codes = [] if is_all or table is SearchText else [_of(table, sorted(codes))]
             await connection.execute(delete(table).where(col(table.vid).in_(contents), *of_codes))
-            if made.get(table):
-                await connection.execute(insert(table), made[table])
+        await insert_all(connection, made)
 
     def _rows(self, vid: int, content: bytes) -> Mapping[type[SQLModel], list[dict[str, Any]]]:
         """The rows of one version; none, with a word in the log, for one that was stored under other rules."""
         try:
-            return self._state.parameters.rows(lossless.parse(content), base=self._base)
+            return self._parameters.rows(lossless.parse(content), base=self._base)
         except Refused as refused:
             _log.error("a version cannot be indexed", vid=vid, issues=[each.code for each in refused.issues])
             return {}

@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 from sqlmodel import SQLModel
 
 from app.fhir.fhirpath import r4_model
-from app.store.tables import SearchString
+from app.store.tables import SearchString, SearchToken
 
+# Suffix of a parameter that has a value, but none that could be searched for.
+PRESENT = ":present"
 # Table, suffix of the parameter's code, and the columns of the value.
 Found = tuple[type[SQLModel], str, dict[str, Any]]
 
@@ -22,9 +24,13 @@ class Given(NamedTuple):
 
 @dataclass(slots=True)
 class Rows:
-    """The rows of one resource while they are made; each value of a parameter, or of a group, once."""
+    """The rows of one resource while they are made; each value of a parameter, or of a group, once.
+
+    present: parameters with some value that gives no row, such as a reference to what is contained.
+    """
 
     tables: dict[type[SQLModel], list[dict[str, Any]]] = field(default_factory=dict)
+    present: set[str] = field(default_factory=set)
     _counts: dict[Any, int] = field(default_factory=dict)
     _seen: set[Any] = field(default_factory=set)
 
@@ -38,6 +44,13 @@ class Rows:
             item = self._counts.get((table, name), 0)
             self._counts[table, name] = item + 1
             self.tables.setdefault(table, []).append({"param": name, "item": item, **columns})
+
+    def note_present(self) -> None:
+        """Have `:missing` find the parameters that have no row but a value."""
+        if self.present:
+            known = {name.partition(":")[0] for _, name in self._counts}
+            for param in sorted(self.present - known):
+                self.add(param, (SearchToken, PRESENT, {"value": "", "system": ""}))
 
     def add_to_group(self, param: str, item: int, found: Found) -> None:
         """A value of a component; item is the number of its group."""

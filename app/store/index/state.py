@@ -24,7 +24,7 @@ Need = tuple[str, str]
 # Issues of one refusal.
 _MOST_TOLD = 10
 _NAME = "parameters"
-_LOCK = Lock("search index")
+LOCK = Lock("search index")
 
 
 # The engines on whose database nothing is waiting.
@@ -70,35 +70,29 @@ def _lacking(need: Need, waiting: Codes) -> Iterator[str]:
             yield each if code == "*" else f"{each}:{code}"
 
 
-class IndexState:
-    """The running definitions beside those the index was made with."""
+async def adopt(database: Database, connection: AsyncConnection, parameters: SearchParameters, *, now: int) -> None:
+    """Compare the running definitions with those the index was made with, and note what is to be indexed anew.
 
-    def __init__(self, parameters: SearchParameters) -> None:
-        self.parameters = parameters
-
-    async def adopt(self, database: Database, connection: AsyncConnection, *, now: int) -> None:
-        """Compare the running definitions with those the index was made with, and note what is to be indexed anew.
-
-        Called at start-up, in a write transaction; of processes that start together the first one does it.
-        """
-        await database.lock(connection, [_LOCK])
-        _settled.clear()
-        wanted = self.parameters.digests
-        text = json.dumps(wanted, sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        known = (await connection.execute(select(SearchIndex.__table__))).first()  # type: ignore[attr-defined]
-        if known is not None and known.digest == digest:
-            return
-        changed = _changed(wanted, json.loads(known.parameters) if known else {})
-        held = set((await connection.execute(_TYPES_HELD)).scalars()) if changed else set()
-        for resource_type in sorted(held & changed.keys()):
-            codes = changed[resource_type]
-            await note(connection, resource_type, codes, unsearchable=codes, now=now)
-        row = {"digest": digest, "parameters": text}
-        if known is None:
-            await connection.execute(insert(SearchIndex).values(name=_NAME, **row))
-        else:
-            await connection.execute(update(SearchIndex).values(**row))
+    Called at start-up, in a write transaction; of processes that start together the first one does it.
+    """
+    await database.lock(connection, [LOCK])
+    _settled.clear()
+    wanted = parameters.digests
+    text = json.dumps(wanted, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    known = (await connection.execute(select(SearchIndex.__table__))).first()  # type: ignore[attr-defined]
+    if known is not None and known.digest == digest:
+        return
+    changed = _changed(wanted, json.loads(known.parameters) if known else {})
+    held = set((await connection.execute(_TYPES_HELD)).scalars()) if changed else set()
+    for resource_type in sorted(held & changed.keys()):
+        codes = changed[resource_type]
+        await note(connection, resource_type, codes, unsearchable=codes, now=now)
+    row = {"digest": digest, "parameters": text}
+    if known is None:
+        await connection.execute(insert(SearchIndex).values(name=_NAME, **row))
+    else:
+        await connection.execute(update(SearchIndex).values(**row))
 
 
 _TYPES_HELD = select(col(Version.type)).where(col(Version.until).is_(None)).distinct()

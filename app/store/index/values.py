@@ -18,6 +18,7 @@ CONTAINS_LENGTH = 20_000
 # What stands for an open end: beyond every date and every number.
 EARLIEST, LATEST = -(2**62), 2**62
 LEAST, GREATEST = -sys.float_info.max, sys.float_info.max
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 # Letters that Unicode does not take apart into a base letter and a mark.
 _BASE_LETTERS = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d"}
@@ -55,9 +56,13 @@ def folded(text: str) -> str:
 
 
 def _without_marks(text: str) -> str:
-    base = (each for each in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(each))
+    base = _BEYOND_ASCII.sub(_unless_mark, unicodedata.normalize("NFKD", text.casefold()))
     # Once more: taking apart may give letters that fold further.
-    return " ".join("".join(base).casefold().translate(_BASE_LETTERS).split())
+    return " ".join(base.casefold().translate(_BASE_LETTERS).split())
+
+
+def _unless_mark(found: re.Match[str]) -> str:
+    return "" if unicodedata.combining(found[0]) else found[0]
 
 
 def number(value: Decimal | int | float) -> float:

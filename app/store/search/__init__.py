@@ -4,9 +4,10 @@ A search is answered as things stood when its first page was read: the links to 
 same link always gives the same page, whatever is written meanwhile.
 """
 
-from app.store.search.escapes import codes
+from app.store.search.escapes import codes, escaped
 from app.store.search.query import Query, Searcher
 from app.store.search.results import CONTROL
 from app.store.search.run import Page, matching_ids, search
+from app.store.search.terms import asks_terms
 
-__all__ = ["CONTROL", "Page", "Query", "Searcher", "codes", "matching_ids", "search"]
+__all__ = ["CONTROL", "Page", "Query", "Searcher", "asks_terms", "codes", "escaped", "matching_ids", "search"]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from app.fhir.references import is_id
 from app.store.index.definitions import SearchParameter
 from app.store.index.fulltext import check
+from app.store.index.rows import PRESENT
 from app.store.parameters import SearchParameters
 from app.store.search.escapes import split, unescape
 from app.store.search.ranges import date_range
@@ -29,7 +30,7 @@ from app.store.search.tree import (
 from app.store.search.values import MODIFIERS, NEGATED, Reading, read
 
 Inner = Callable[[tuple[str, ...]], Criterion]
-MOST_IDS, MOST_VALUES, MOST_LINKS, MOST_TEXT = 1_000, 200, 5, 500
+MOST_IDS, MOST_VALUES, MOST_LINKS, MOST_TEXT, MOST_CHARACTERS = 1_000, 200, 5, 500, 1_000
 # Rows of these modifiers stand under a param, or in a table, of their own (app/store/index/).
 _ELSEWHERE: Mapping[tuple[str, str], tuple[str, str]] = {
     ("token", "text"): (":text", "string"),
@@ -159,6 +160,8 @@ def values_of(text: str, most: int = MOST_VALUES) -> list[str]:
     found = [part for part in split(text) if part]
     if not found:
         raise ValueError("a value is missing")
+    if any(len(part) > MOST_CHARACTERS for part in found):
+        raise ValueError(f"a value has at most {MOST_CHARACTERS} characters")
     if len(found) > most:
         raise TooCostly(f"at most {most} values can be given at once; here are {len(found)}")
     return found
@@ -184,9 +187,9 @@ def _fields(parameter: SearchParameter) -> tuple[Field, ...]:
     """Where a parameter has rows if it has a value: a concept may be a text only, a reference an identifier only."""
     if parameter.kind == "composite":
         return (Field(f"{parameter.name}.0", parameter.components[0].kind),)
-    own = Field(parameter.name, parameter.kind)
     other = {"token": (":text", "string"), "reference": (":identifier", "token")}.get(parameter.kind)
-    return (own, Field(parameter.name + other[0], other[1])) if other else (own,)
+    ways = [("", parameter.kind), *([other] if other else []), (PRESENT, "token")]
+    return tuple(Field(parameter.name + suffix, kind) for suffix, kind in ways)
 
 
 def some(parts: Sequence[Criterion]) -> Criterion:

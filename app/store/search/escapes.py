@@ -3,6 +3,7 @@
 import re
 
 _ESCAPED = re.compile(r"\\([,|$\\])")
+_SEPARATORS = str.maketrans({each: f"\\{each}" for each in "\\,|$"})
 
 
 def split(value: str, separator: str = ",") -> list[str]:
@@ -20,6 +21,11 @@ def split(value: str, separator: str = ",") -> list[str]:
 def unescape(value: str) -> str:
     """The text that a part of a value stands for."""
     return _ESCAPED.sub(r"\1", value)
+
+
+def escaped(text: str) -> str:
+    """A text as a part of a value that stands for just this text."""
+    return text.translate(_SEPARATORS)
 
 
 def codes(value: str) -> list[str]:

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, and_, not_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.fhir.outcomes import Issue, Refused
-from app.store.keys import among
+from app.store.keys import among, chunks
 from app.store.repository import Stored
 from app.store.search.compiling.criteria import Compiler
 from app.store.search.query import Query
@@ -18,7 +18,6 @@ from app.store.tables import Content, SearchReference, SearchUri, Version
 
 # What goes with one page: rounds of :iterate, and resources.
 MOST_ROUNDS, MOST_INCLUDED = 10, 2_000
-_CHUNK = 500
 _VERSION: Any = Version.__table__.c  # type: ignore[attr-defined]
 _CONTENT: Any = Content.__table__.c  # type: ignore[attr-defined]
 _LINK: Any = SearchReference.__table__.c  # type: ignore[attr-defined]
@@ -77,15 +76,15 @@ async def _referred(gathering: _Gathering, include: Include, of: Found) -> Found
     """What the resources refer to."""
     sources = [vid for vid, stored in of if include.source in ("*", stored.type)]
     links: set[tuple[str, str]] = set()
-    for chunk in _chunks(sources):
+    for chunk in chunks(sources):
         links_of = select(_LINK.target_type, _LINK.target_id)
         statement = links_of.where(_LINK.vid.in_(chunk), *_by(include))
         links |= {(row[0], row[1]) for row in await gathering.connection.execute(statement)}
     fresh: Found = []
-    for chunk in _chunks(sorted(link for link in links if link[0])):
-        own = among(_VERSION.type, _VERSION.id, chunk)
+    for keys in chunks(sorted(link for link in links if link[0])):
+        own = among(_VERSION.type, _VERSION.id, keys)
         fresh += await gathering.add(_there(gathering).where(own))
-    for urls in _chunks(sorted(url for type_, url in links if not type_)):
+    for urls in chunks(sorted(url for type_, url in links if not type_)):
         fresh += await gathering.add(_there(gathering).where(_named(urls, include.target)))
     return fresh
 
@@ -106,7 +105,7 @@ async def _referring(gathering: _Gathering, include: Include, of: Sequence[Store
         if include.target in ("", stored.type):
             by_type.setdefault(stored.type, []).append(stored.id)
     for target, ids in by_type.items():
-        for chunk in _chunks(ids):
+        for chunk in chunks(ids):
             own = (_LINK.target_type == target, _LINK.target_id.in_(chunk))
             links = select(_LINK.vid).where(*own, *_by(include, source=True))
             fresh += await gathering.add(_there(gathering).where(_VERSION.vid.in_(links)))
@@ -126,7 +125,3 @@ def _by(include: Include, *, source: bool = False) -> Iterator[ColumnElement[boo
 def _there(gathering: _Gathering) -> Any:
     there = (visible(_VERSION, gathering.compiler.snapshot), not_(_VERSION.deleted))
     return WITH_CONTENT.where(*there).order_by(_VERSION.vid).limit(MOST_INCLUDED + 1)
-
-
-def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))

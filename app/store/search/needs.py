@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from app.store.index.state import Need
 from app.store.search.query import Query
-from app.store.search.tree import All, Chain, Criterion, Exists, Listed, Match, No, OfTypes, Reverse, Some, Words
+from app.store.search.tree import All, Chain, Criterion, Exists, Listed, Match, No, Reverse, Some, Words
 
 
 def needs(query: Query) -> set[Need]:
@@ -25,8 +25,6 @@ def _of(criterion: Criterion, types: Sequence[str]) -> Iterator[Need]:
             yield from _of_all(parts, types)
         case No(part=inner):
             yield from _of(inner, types)
-        case OfTypes(types=some, inner=inner):
-            yield from _of(inner, some)
         case Match(field=field):
             yield from _each(types, field.param)
         case Exists(fields=fields):

@@ -27,14 +27,13 @@ _WITHOUT_TYPE = {"_type": ("token", "")}
 
 @dataclass(frozen=True, slots=True)
 class OfferedParameter:
-    """One parameter. chains: the types that can be chained to, with whatever those offer."""
+    """One parameter. comparators: the prefixes its values take."""
 
     name: str
     kind: str
     definition: str = ""
     modifiers: tuple[str, ...] = ()
     comparators: tuple[str, ...] = ()
-    chains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,5 +102,4 @@ def _offered(parameter: SearchParameter) -> OfferedParameter:
         parameter.url,
         ("missing", *MODIFIERS.get(kind, ()), *(parameter.targets if kind == "reference" else ())),
         PREFIXES if kind in HAS_PREFIXES else (),
-        parameter.targets if kind == "reference" else (),
     )

@@ -14,12 +14,13 @@ _MOST = 2**63
 @dataclass(frozen=True, slots=True)
 class Place:
     """at: when the first page was read, in microseconds. total: of all matches, None if that was not wanted. after:
-    sort values and row number of the last match shown, None for the first page."""
+    sort values and row number of the last match shown, None for the first page. meaning: of the query then."""
 
     snapshot: Snapshot
     at: int
     total: int | None
     after: Sequence[Any] | None
+    meaning: str
 
 
 def place_of(snapshot: Snapshot, content: Sequence[Any], order: Sequence[Key]) -> Place:
@@ -27,17 +28,19 @@ def place_of(snapshot: Snapshot, content: Sequence[Any], order: Sequence[Key]) -
 
     The checksum of a cursor keeps nobody from making one, and a database refuses values of another type.
     """
-    if len(content) != 3:
-        raise ValueError("three parts were expected")
-    at, total, after = content
+    if len(content) != 4:
+        raise ValueError("four parts were expected")
+    at, total, after, meaning = content
     if not _is_whole(at) or not (total is None or _is_whole(total)):
         raise ValueError("a time and a total were expected")
+    if not isinstance(meaning, str):
+        raise ValueError("the meaning of the query was expected")
     if after is not None:
         if not isinstance(after, list) or len(after) != len(order) + 1 or not _is_whole(after[-1]):
             raise ValueError("the sort values and a row number were expected")
         if not all(_fits(key, value) for key, value in zip(order, after, strict=False)):
             raise ValueError("sort values of another type")
-    return Place(snapshot, at, total, after)
+    return Place(snapshot, at, total, after, meaning)
 
 
 def _fits(key: Key, value: Any) -> bool:

@@ -1,6 +1,7 @@
 """Parameters as they came in a URL or a form, read into a query that is ready to run."""
 
 import difflib
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
@@ -14,20 +15,19 @@ from app.store.search.escapes import unescape
 from app.store.search.filters import filtered
 from app.store.search.offered import Offered, Offers
 from app.store.search.place import Place, place_of
-from app.store.search.results import CONTROL, PASSED_ON, Include, Key, Results, Shaping
+from app.store.search.results import CONTROL, NAMED, PASSED_ON, Include, Key, Results, Shaping
 from app.store.search.terms import Terms
 from app.store.search.tree import Belongs, Chain, Criterion, Listed, Reverse, TooCostly, Unserved, weight
 from app.store.search.values import Reading
 from app.terminology import Terminology
 
 _MOST_PARAMETERS, _MOST_WEIGHT = 64, 10_000
-_MINUTE = 60_000_000
 Pairs = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A search ready to run. used: the parameters that were executed, as given; ignored: an issue for each other.
+    """A search ready to run. used: the parameters, as they were executed; ignored: an issue for each other.
 
     address: path below the FHIR endpoint. count: matches per page, 0 for their number only.
     """
@@ -52,9 +52,14 @@ class Query:
         return any(isinstance(each, Chain | Reverse | Listed | Belongs) for each in self.criteria)
 
     @property
+    def meaning(self) -> str:
+        """Changes when value sets or code systems make something else of the parameters."""
+        return hashlib.blake2s(repr(self.criteria).encode(), digest_size=6).hexdigest()
+
+    @property
     def paged(self) -> Pairs:
         """What the links to other pages carry besides their cursor: all of it, and the size of the pages."""
-        own = tuple(pair for pair in self.used if pair[0] != "_cursor")
+        own = tuple(pair for pair in self.used if pair[0] != cursors.CURSOR)
         return own if any(name == "_count" for name, _ in own) else (*own, ("_count", str(self.count)))
 
     @property
@@ -105,7 +110,7 @@ class Searcher:
     ) -> None:
         self.parameters = parameters
         self._page_size, self._max_page_size = page_size, max_page_size
-        self._link_time = link_minutes * _MINUTE
+        self._link_minutes = link_minutes
         self._terms = Terms(terminology)
         self._clock = clock
         self._shaping = Shaping(parameters)
@@ -135,17 +140,21 @@ class Searcher:
         return self._continued(asking, query, cursor) if cursor else query
 
     def _continued(self, asking: _Asking, query: Query, cursor: str) -> Query:
-        """The query as it was when its first page was read: "about" a date depends on the day it is asked."""
+        """The query as it was when its first page was read: "about" a date depends on the day it is asked.
+
+        Raises Gone where it cannot be had as it was: a value set has changed.
+        """
         try:
             snapshot, content = cursors.unseal(cursor, query.asked)
             place = place_of(snapshot, content, query.order)
         except ValueError:
-            told = "Search parameter _cursor: this is not a page link of this server for these parameters."
-            raise Refused([Issue("value", told, "_cursor")]) from None
-        if self._clock() - place.at > self._link_time:
-            told = "This page link is too old: what it shows is no longer kept. Search anew."
-            raise Gone([Issue("expired", told, "_cursor")])
-        return replace(self._read(asking, place.at)[0], place=place)
+            raise cursors.no_link() from None
+        cursors.require_kept(place.at, self._clock(), self._link_minutes)
+        then = self._read(asking, place.at)[0]
+        if then.meaning != place.meaning:
+            told = "A value set or code system of this search has changed since its first page. Search anew."
+            raise Gone([Issue("expired", told, cursors.CURSOR)])
+        return replace(then, place=place)
 
     def _read(self, asking: _Asking, now: int) -> tuple[Query, str]:
         """The query, and its cursor if it has one."""
@@ -166,7 +175,7 @@ class Searcher:
 
     def _query(self, draft: _Draft, types: tuple[str, ...], address: str, now: int) -> Query:
         results = draft.results
-        count = self._page_size if results.count is None else min(results.count, self._max_page_size)
+        count = min(self._page_size if results.count is None else results.count, self._max_page_size)
         return Query(
             types,
             tuple(draft.criteria),
@@ -178,7 +187,7 @@ class Searcher:
             tuple(results.elements),
             tuple(results.order),
             tuple(results.includes),
-            tuple(draft.used),
+            tuple((name, str(count) if name == "_count" else value) for name, value in draft.used),
             tuple(draft.ignored),
         )
 
@@ -199,7 +208,7 @@ class Searcher:
 
     def _unserved(self, name: str, unserved: Unserved) -> Issue:
         """A parameter that is not served, with the nearest that are."""
-        known = [*self.parameters.of(unserved.types[0]), *SPECIAL, *CONTROL]
+        known = list(dict.fromkeys([*self.parameters.of(unserved.types[0]), *SPECIAL, "_has", *NAMED]))
         near = difflib.get_close_matches(unserved.name, known, 3, 0.4) or known
         of = unserved.types[0] if len(unserved.types) == 1 else "all of these types together"
         text = f"Search parameter {unserved.name[:64]} is not served for {of}; served: {', '.join(near)}."

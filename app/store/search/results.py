@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from app.fhir.subset import SUMMARIES
+from app.store.cursors import CURSOR
 from app.store.index.definitions import SearchParameter
 from app.store.parameters import SearchParameters
 from app.store.search.tree import Field, TooCostly
@@ -11,7 +13,6 @@ MOST_KEYS, MOST_INCLUDES = 8, 32
 # Under these the one who serves the search finds what it has to do with the answer.
 PASSED_ON = ("_format", "_pretty")
 _TOTALS = ("none", "estimate", "accurate")
-_SUMMARIES = ("true", "text", "data", "count", "false")
 _INCLUDES = ("_include", "_revinclude")
 _MODIFIERS = ("", "iterate", "recurse")
 
@@ -142,14 +143,18 @@ def _elements(results: Results, value: str) -> None:
 
 
 def _cursor(results: Results, value: str) -> None:
+    if not value:
+        raise ValueError("expected what a page link of this server carries")
     results.cursor = value
 
 
 _TAKERS: Mapping[str, Callable[[Results, str], None]] = {
     "_count": _count,
-    "_cursor": _cursor,
+    CURSOR: _cursor,
     "_total": _one_of("total", _TOTALS),
-    "_summary": _one_of("summary", _SUMMARIES),
+    "_summary": _one_of("summary", SUMMARIES),
     "_elements": _elements,
 }
 CONTROL = (*_TAKERS, "_sort", *_INCLUDES, *PASSED_ON)
+# Those that may have been meant by whoever misspelt one.
+NAMED = tuple(each for each in CONTROL if each not in (*PASSED_ON, CURSOR))

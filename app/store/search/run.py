@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store import cursors
 from app.store.index.state import require_indexed
+from app.store.keys import chunks
 from app.store.repository import Stored
 from app.store.search.compiling.criteria import Compiler
 from app.store.search.compiling.order import after, ordering, sort_value
@@ -21,8 +22,6 @@ from app.store.tables import Version
 
 # An estimate counts this far, and goes on from there by the numbers of the rows.
 _COUNTED = 2_000
-# SQLite takes 32,766 variables in a statement, PostgreSQL 32,767.
-_CHUNK = 1_000
 _VERSION: Any = Version.__table__.c  # type: ignore[attr-defined]
 Conditions = Sequence[ColumnElement[bool]]
 
@@ -44,7 +43,7 @@ class Page:
 async def search(connection: AsyncConnection, query: Query) -> Page:
     """One page, as things stood when the first page was read. connection: of a read transaction."""
     await require_indexed(connection, needs(query))
-    place = query.place or Place(await current(connection), query.at, None, None)
+    place = query.place or Place(await current(connection), query.at, None, None, query.meaning)
     # Of the first page, now and the snapshot are the same, and now has an index of its own.
     compiler = Compiler(place.snapshot if query.place else None, connection.dialect.name == "sqlite")
     conditions = compiler.among(_VERSION, query.types, query.criteria)
@@ -53,7 +52,7 @@ async def search(connection: AsyncConnection, query: Query) -> Page:
         return Page([], total, [])
     rows = await _rows(connection, query, conditions, place)
     shown = rows[: query.count]
-    matches = await _contents(connection, [row[0] for row in shown])
+    matches = await contents(connection, [row[0] for row in shown])
     with_them = await included(connection, query, compiler, matches) if query.includes else []
     place = replace(place, total=total)
     following = _sealed(query, place, [*shown[-1][1:], shown[-1][0]]) if len(rows) > query.count else ""
@@ -96,12 +95,11 @@ def page_of(query: Query, conditions: Conditions, start: Sequence[Any] | None) -
     return statement.order_by(*ordering(query.order, columns, rows.c.vid)).limit(query.count + 1)
 
 
-async def _contents(connection: AsyncConnection, vids: Sequence[int]) -> list[tuple[int, Stored]]:
+async def contents(connection: AsyncConnection, vids: Sequence[int]) -> list[tuple[int, Stored]]:
     """The versions of row numbers, in their order."""
     found: dict[int, Stored] = {}
-    for start in range(0, len(vids), _CHUNK):
-        chosen = WITH_CONTENT.where(_VERSION.vid.in_(vids[start : start + _CHUNK]))
-        rows = await connection.execute(chosen)
+    for chunk in chunks(vids):
+        rows = await connection.execute(WITH_CONTENT.where(_VERSION.vid.in_(chunk)))
         found |= {row[0]: Stored(*row[1:]) for row in rows}
     return [(vid, found[vid]) for vid in vids]
 
@@ -131,5 +129,5 @@ async def _estimate(connection: AsyncConnection, conditions: Conditions) -> int:
 
 
 def _sealed(query: Query, place: Place, start: Sequence[Any] | None) -> str:
-    content = [place.at, place.total, None if start is None else list(start)]
+    content = [place.at, place.total, None if start is None else list(start), place.meaning]
     return cursors.seal(query.asked, place.snapshot, content)

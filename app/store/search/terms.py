@@ -1,14 +1,20 @@
 """What terminology says about codes that are searched by value set or by their place in a hierarchy."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from app.store.search.tree import Codes, TooCostly
 from app.terminology import Terminology
 from app.terminology.expansion import CodeSystem
 
+_ABOUT_TERMS = (":in", ":not-in", ":above", ":below", "_filter")
 # SQLite takes 32,766 variables in a statement.
 _MOST_CODES = 5_000
+
+
+def asks_terms(names: Iterable[str]) -> bool:
+    """Whether value sets, or hierarchies of code systems, may decide what parameters of these names mean."""
+    return any(name.endswith(_ABOUT_TERMS) for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +36,7 @@ class Terms:
         if found.is_open or found.open_systems & found.chosen_systems:
             raise ValueError("which codes this value set holds cannot be told here")
         _require_few(sum(map(len, found.codes.values())))
-        yield from (Codes(tuple(sorted(codes)), system) for system, codes in found.codes.items() if codes)
+        yield from (Codes(tuple(sorted(codes)), system) for system, codes in sorted(found.codes.items()) if codes)
         yield from (Codes(None, system) for system in sorted(found.open_systems))
 
     def below(self, system: str, code: str) -> Codes:

@@ -161,14 +161,6 @@ class Belongs:
 
 
 @dataclass(frozen=True, slots=True)
-class OfTypes:
-    """Is of one of the types, and as asked there."""
-
-    types: tuple[str, ...]
-    inner: "Criterion"
-
-
-@dataclass(frozen=True, slots=True)
 class All:
     parts: tuple["Criterion", ...]
 
@@ -183,10 +175,7 @@ class No:
     part: "Criterion"
 
 
-Criterion: TypeAlias = (
-    Match | Exists | Ids | Updated | Words | Listed | Chain | Reverse | Belongs | OfTypes | All | Some | No
-)
-ANYTHING = All(())
+Criterion: TypeAlias = Match | Exists | Ids | Updated | Words | Listed | Chain | Reverse | Belongs | All | Some | No
 
 
 def weight(criterion: Criterion) -> int:
@@ -198,7 +187,7 @@ def weight(criterion: Criterion) -> int:
             return len(ids)
         case All(parts=parts) | Some(parts=parts):
             return sum(map(weight, parts))
-        case No(part=inner) | Chain(inner=inner) | Reverse(inner=inner) | OfTypes(inner=inner):
+        case No(part=inner) | Chain(inner=inner) | Reverse(inner=inner):
             return 1 + weight(inner)
     return 1
 

@@ -47,7 +47,8 @@ def read(parameter: SearchParameter, modifier: str, text: str, reading: Reading)
 def _token(text: str, reading: Reading) -> list[Value]:
     system, code = system_and_code(text)
     if system and code:
-        code = reading.terms.spelling(system, code)
+        # As it is given, too: what was stored before the code system was known is not spelled anew.
+        return [Codes(tuple(dict.fromkeys((code, reading.terms.spelling(system, code)))), system)]
     return [Codes((code,) if code or system is None else None, system)]
 
 

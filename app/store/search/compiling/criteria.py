@@ -19,7 +19,6 @@ from app.store.search.tree import (
     Listed,
     Match,
     No,
-    OfTypes,
     Reverse,
     Some,
     Updated,
@@ -74,8 +73,6 @@ class Compiler:
                 return one_of(version.id, ids)
             case Updated(ranges=ranges):
                 return or_(*(moment(version.last_updated, each) for each in ranges))
-            case OfTypes(types=some, inner=inner):
-                return and_(one_of(version.type, some), self._condition(inner, some, version, leads=leads))
         return self._linked(criterion, types, version)
 
     def _linked(self, criterion: Criterion, types: Sequence[str], version: Any) -> ColumnElement[bool]:
