@@ -1,6 +1,7 @@
 """The `dermatome` command."""
 
 import asyncio
+import gc
 import json
 import socket
 import sys
@@ -41,6 +42,9 @@ def serve() -> None:
         asyncio.run(_prepare(settings))
     except WrongSettings as wrong:
         _stop(str(wrong))
+    # What exists now lives as long as the process: keep the garbage collector off it.
+    gc.collect()
+    gc.freeze()
     config = uvicorn.Config(
         application,
         host=settings.host,

@@ -1,7 +1,6 @@
 """Builds the application: every part is made here once and handed to those who need it."""
 
 import asyncio
-import gc
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -24,7 +23,7 @@ from app.routers import bundles, errors, fhir, health, history, metadata, pain, 
 from app.routers.middleware import Envelope
 from app.routers.operations import routes as operations
 from app.service import Service
-from app.settings import Settings, WrongSettings, load_settings
+from app.settings import Settings, WrongSettings
 from app.store.database import Database
 from app.store.index.reindex import Reindexer
 from app.store.parameters import SearchParameters, load_parameters
@@ -52,11 +51,6 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
-def application() -> FastAPI:
-    """The application with the settings of the environment, for uvicorn."""
-    return create_app(load_settings())
-
-
 def create_app(settings: Settings, *, now: Callable[[], int] = clock) -> FastAPI:
     """The application; raises WrongSettings if a setting cannot be used."""
     configure(settings.log_level)
@@ -77,11 +71,7 @@ def create_app(settings: Settings, *, now: Callable[[], int] = clock) -> FastAPI
             if settings.worker == "embedded" and targets:
                 await stack.enter_async_context(_in_background(make_pusher(settings, database, targets, now)))
             await stack.enter_async_context(_in_background(service.reindexer))
-            # What exists now lives as long as the process: keep the garbage collector off it.
-            gc.collect()
-            gc.freeze()
             yield
-            gc.unfreeze()
 
     package = profiles.package()
     app = FastAPI(

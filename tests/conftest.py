@@ -16,7 +16,6 @@ from sqlalchemy.engine import URL, make_url
 
 from app.main import create_app
 from app.settings import Settings
-from app.store.database import Database
 
 DATABASES = ("sqlite", "postgresql")
 BASE = "http://dermatome.test"
@@ -60,16 +59,23 @@ def postgres() -> Iterator[URL]:
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres: URL) -> str:
-    """The name of a migrated, empty database that others are copied from."""
+    """The name of an empty database that was served once, and that others are copied from."""
     name = f"dermatome_template_{uuid.uuid4().hex[:12]}"
 
     async def make() -> None:
         await _execute(postgres, f'CREATE DATABASE "{name}"')
-        async with Database(_render(postgres.set(database=name))) as database:
-            await database.migrate()
+        await _serve_once(_render(postgres.set(database=name)))
 
     asyncio.run(make())
     return name
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database that was served once, and that others are copied from."""
+    path = tmp_path_factory.mktemp("template") / "dermatome.db"
+    asyncio.run(_serve_once(f"sqlite+aiosqlite:///{path}"))
+    return path
 
 
 @pytest.fixture(params=DATABASES)
@@ -110,6 +116,8 @@ class serving:  # noqa: N801 (reads as a verb: `async with serving(settings) as 
 
 def _fresh(request: pytest.FixtureRequest, folder: Path, kind: str) -> Iterator[str]:
     if kind == "sqlite":
+        folder.mkdir(exist_ok=True)
+        shutil.copy(request.getfixturevalue("sqlite_template"), folder / "dermatome.db")
         yield f"sqlite+aiosqlite:///{folder / 'dermatome.db'}"
         return
     server: URL = request.getfixturevalue("postgres")
@@ -126,6 +134,11 @@ async def new_database(server: URL, template: str, name: str) -> AsyncIterator[s
     await _execute(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     yield _render(server.set(database=name))
     await _execute(server, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+async def _serve_once(url: str) -> None:
+    async with serving(Settings(database_url=url, log_level="error")):
+        pass  # the schema is made, and what the index is made with is noted
 
 
 def _render(url: URL) -> str:

@@ -1,6 +1,7 @@
 """The migrations make what the tables declare, and keep what was stored before."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,6 +51,8 @@ async def test_migrations_make_the_declared_tables(database_url: str) -> None:
 @pytest.fixture
 async def first_schema(database_url: str) -> str:
     """A database of the first schema with one Patient in two versions, and another that was deleted."""
+    if database_url.startswith("sqlite"):
+        Path(database_url.partition("///")[2]).unlink()
     engine = create_async_engine(database_url)
     rows = [
         {"vid": 1, "id": "p", "version": 1, "method": "PUT", "at": 1_000_000, "content": _PATIENT},
