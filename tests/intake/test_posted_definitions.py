@@ -308,7 +308,7 @@ async def test_a_large_posted_profile_does_not_keep_others_waiting(client: httpx
 
     assert (judged.status_code, checked.status_code) == (201, 201)
     # 0.1 and 0.2 s on two busy cores: the threads take turns. Both together take several times as long.
-    assert max(while_judging, while_building) < 1
+    assert max(while_judging, while_building) < 2
 
 
 async def longest_wait(

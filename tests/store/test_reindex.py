@@ -24,7 +24,9 @@ MINUTE = 60_000_000
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     async with Database(database_url) as database:
-        await database.migrate()
+        async with database.writing() as connection:
+            # As before its first start.
+            await connection.execute(delete(SearchIndex))
         yield database
 
 
