@@ -1,6 +1,7 @@
 """Posted profiles, value sets and code systems take part in validation: here, in other processes, after a restart."""
 
 import asyncio
+import gc
 import json
 import time
 from collections.abc import AsyncIterator, Coroutine
@@ -308,18 +309,22 @@ async def test_a_large_posted_profile_does_not_keep_others_waiting(client: httpx
 
     assert (judged.status_code, checked.status_code) == (201, 201)
     # 0.1 and 0.2 s on two busy cores: the threads take turns. Both together take several times as long.
-    assert max(while_judging, while_building) < 2
+    assert max(while_judging, while_building) < 1
 
 
 async def longest_wait(
     client: httpx.AsyncClient, request: Coroutine[Any, Any, httpx.Response]
 ) -> tuple[httpx.Response, float]:
     """The answer to a request, and how long a read had to wait at most meanwhile."""
+    # As the command does it: what other tests have left must not be gone through by the garbage collector.
+    gc.collect()
+    gc.freeze()
     task, longest = asyncio.create_task(request), 0.0
     while not task.done():
         started = time.perf_counter()
         await client.get("/fhir/Patient/none")
         longest = max(longest, time.perf_counter() - started)
+    gc.unfreeze()
     return task.result(), longest
 
 
