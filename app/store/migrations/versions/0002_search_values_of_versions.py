@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
+from alembic.util import CommandError
 
 revision = "0002"
 down_revision = "0001"
@@ -87,4 +88,4 @@ def _where(condition: str) -> dict[str, Any]:
 
 def downgrade() -> None:
     # The older search values would have to be made anew, and a service of that version does not do it.
-    raise NotImplementedError("There is no way back from this schema: restore the backup made before.")
+    raise CommandError("There is no way back from this schema: restore the backup made before.")
