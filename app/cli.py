@@ -12,8 +12,9 @@ import typer
 import uvicorn
 
 from app import validate_files
-from app.main import clock, create_app, open_database
-from app.mapping.questionnaire import questionnaires
+from app.guide.site import PACKAGE, Site
+from app.main import clock, create_app, load_clinic, open_database
+from app.mapping.questionnaires.questionnaire import questionnaires
 from app.pain.content import load_content
 from app.settings import Settings, WrongSettings, bare_address, load_settings
 from app.validate_files import Format
@@ -108,6 +109,31 @@ def validate(
     with asking(validator, _address(terminology_server), clock) as checker:
         code = validate_files.run(checker, names, profile or [], format_, strict=warnings_as_errors)
     raise typer.Exit(code)
+
+
+@app.command()
+def guide(
+    output: Annotated[Path | None, typer.Option(help="Folder for the pages, as files that need no server.")] = None,
+    package: Annotated[Path | None, typer.Option(help="File for the FHIR package, e.g. dermatome.tgz.")] = None,
+) -> None:
+    """Write the implementation guide: its pages, its package, or both."""
+    if not output and not package:
+        _stop("say --output FOLDER, --package FILE, or both", "Nothing to write")
+    try:
+        site = Site(load_clinic(_settings()), "")
+    except WrongSettings as wrong:
+        _stop(str(wrong))
+    wanted = {output / name: name for name in site.names()} if output else {}
+    wanted |= {package: PACKAGE} if package else {}
+    try:
+        for path, name in wanted.items():
+            file = site.file(name)
+            if file:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(file.body)
+    except OSError as error:
+        _stop(f"{error.filename}: {error.strerror}", "Cannot write")
+    print(f"{len(wanted)} files written")
 
 
 @app.command()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import fields
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import structlog
@@ -15,11 +16,16 @@ from app import profiles
 from app.fhir.instants import microseconds
 from app.intake.accept import Intake
 from app.intake.definitions import PostedDefinitions
+from app.intake.extraction import Extraction
+from app.intake.own import Own
 from app.intake.policy import Policy
+from app.intake.seeding import seed
 from app.logs import configure
-from app.mapping.questionnaire import questionnaires
-from app.pain.content import load_content
-from app.routers import bundles, errors, fhir, health, history, metadata, pain, search, sync
+from app.mapping.definitions import own_definitions
+from app.mapping.questionnaires.questionnaire import questionnaires
+from app.pain.content import Content, load_content
+from app.routers import bundles, cds, errors, fhir, guide, health, history, metadata, pain, search, sync
+from app.routers.assessment_schemas import tell_assessments
 from app.routers.middleware import Envelope
 from app.routers.operations import routes as operations
 from app.service import Service
@@ -38,7 +44,7 @@ from app.validation.packages.packages import WrongPackages, definitions_of, load
 # Order matters: /fhir/metadata must be found before /fhir/{resource_type}.
 # No address belongs to two (routers/addresses.py); what is asked for most is looked at first.
 _FHIR = (fhir.router, search.router, bundles.router, history.router, metadata.router, operations.router)
-_ROUTERS = (*_FHIR, pain.router, sync.router, health.router)
+_ROUTERS = (*_FHIR, pain.router, cds.router, sync.router, health.router, guide.router)
 
 
 def clock() -> int:
@@ -65,6 +71,7 @@ def create_app(settings: Settings, *, now: Callable[[], int] = clock) -> FastAPI
             await stack.enter_async_context(database)
             await database.migrate()
             await service.reindexer.prepare()
+            await seed(service.intake)
             await service.intake.definitions.refresh()
             if service.terminology_server:
                 await stack.enter_async_context(service.terminology_server)
@@ -82,6 +89,7 @@ def create_app(settings: Settings, *, now: Callable[[], int] = clock) -> FastAPI
         redirect_slashes=False,
     )
     app.state.service = service
+    tell_assessments(app, service.content)
     errors.install(app)
     app.add_middleware(Envelope)
     for router in _ROUTERS:
@@ -94,6 +102,29 @@ def open_database(settings: Settings) -> Database:
     return Database(settings.database_url, synchronous=settings.sqlite_synchronous)
 
 
+def load_clinic(settings: Settings) -> Content:
+    """The clinic's content as the settings want it. Raises WrongSettings where they name what is not known."""
+    off = frozenset(name.strip() for name in settings.instruments_off.split(",") if name.strip())
+    if unknown := sorted(off - load_content().instruments.keys()):
+        known = ", ".join(load_content().instruments)
+        raise WrongSettings(f"DERMATOME_INSTRUMENTS_OFF: {', '.join(unknown)} is no instrument; there are {known}")
+    _require_known(settings)
+    return load_content(instruments_off=off, icd_11=settings.icd_11 == "on")
+
+
+def _require_known(settings: Settings) -> None:
+    """Raises WrongSettings for a guideline edition or a jurisdiction without tables."""
+    known = load_content().guidelines
+    asked = (("GUIDELINE", settings.guideline, known.editions), ("JURISDICTION", settings.jurisdiction, known.renal))
+    wrong = [
+        f"DERMATOME_{name}: {value} is not known here; there are {', '.join(allowed)}"
+        for name, value, allowed in asked
+        if value not in allowed
+    ]
+    if wrong:
+        raise WrongSettings("\n".join(wrong))
+
+
 def load_definitions(settings: Settings) -> Definitions:
     """The validator with the definitions of the packages folder. Raises WrongSettings naming all that is wrong."""
     try:
@@ -103,13 +134,18 @@ def load_definitions(settings: Settings) -> Definitions:
     log = structlog.get_logger()
     for line in said(packages):
         log.info("packages", said=line)
-    own = questionnaires(load_content())
+    own = questionnaires(load_clinic(settings))
 
     def make(definitions: Iterable[Mapping[str, Any]]) -> Validator:
         every = [*definitions, *own]
         return load_validator(every, unknown_profiles=settings.unknown_profiles, cache=settings.cache).prepare()
 
     return Definitions(definitions_of(packages), make)
+
+
+@cache
+def _own(content: Content) -> Own:
+    return Own(own_definitions(content))
 
 
 def make_pusher(
@@ -136,6 +172,8 @@ def _assemble(
         link_minutes=settings.page_link_minutes,
     )
 
+    own = _own(load_clinic(settings))
+
     def targets_of(resource_type: str) -> list[str]:
         return [target.name for target in targets if target.wants(resource_type)]
 
@@ -149,15 +187,17 @@ def _assemble(
         intake=Intake(
             database,
             validator,
-            PostedDefinitions(database, validator),
+            PostedDefinitions(database, validator, own=own.keys),
             parameters,
             searcher,
             targets_of,
             now,
             new_id,
             _policy(settings),
+            _extraction(settings, searcher, validator),
+            own,
         ),
-        content=load_content(),
+        content=load_clinic(settings),
         targets=tuple(targets),
         terminology_server=TerminologyServer(settings.terminology_server, now) if settings.terminology_server else None,
         supported_profiles=_supported_profiles(),
@@ -176,6 +216,11 @@ def _reindexer(
     return Reindexer(database, parameters, owner=uuid.uuid4().hex, clock=now, base=base, keep_minutes=keep)
 
 
+def _extraction(settings: Settings, searcher: Searcher, validator: Definitions) -> Extraction | None:
+    """What scores responses that come in by FHIR, unless the operator wants none scored."""
+    return Extraction(load_clinic(settings), searcher, validator) if settings.extract == "on" else None
+
+
 def _policy(settings: Settings) -> Policy:
     """What the settings say about writes: they have the same names there."""
     return Policy(**{each.name: getattr(settings, each.name) for each in fields(Policy)})
@@ -184,7 +229,7 @@ def _policy(settings: Settings) -> Policy:
 def _supported_profiles() -> dict[str, list[str]]:
     """Our resource profiles by the type they constrain."""
     found: dict[str, list[str]] = {}
-    for definition in profiles.json_files("structuredefinitions").values():
+    for definition in profiles.shared_json("structuredefinitions").values():
         if definition["type"] != "Extension":
             found.setdefault(definition["type"], []).append(definition["url"])
     return found

@@ -79,6 +79,21 @@ class Settings(BaseSettings):
     delete_referred: Literal["refuse", "allow"] = Field(
         "refuse", description="Deleting what other resources refer to: refused, or allowed."
     )
+    extract: Literal["on", "off"] = Field(
+        "on", description="Whether responses to our instruments that come in by FHIR are scored, as Observations."
+    )
+    instruments_off: str = Field(
+        "", description="Ids of instruments that are not offered, separated by commas; unset: all are offered."
+    )
+    icd_11: Literal["on", "off"] = Field(
+        "on", description="Whether codes of ICD-11 are written, shown and mapped to; those that are sent stay as sent."
+    )
+    guideline: str = Field(
+        "neupsig-2025", description="Guideline edition that plans are judged by when they name none."
+    )
+    jurisdiction: str = Field(
+        "us", description="Whose renal dose tables plans are judged by when they name none, e.g. `us` or `uk`."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line shown.")
 
     @field_validator("database_url")

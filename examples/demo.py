@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from app.fhir.json import same_content
 
 Json = dict[str, Any]
 CASES = Path(__file__).parent / "cases.json"
-SNOMED = profiles.toml_files("vocabulary")["systems"]["system"]["snomed"]
+SYSTEMS = profiles.toml_files("vocabulary")["systems"]["system"]
+SNOMED, RXNORM, UCUM = (SYSTEMS[name] for name in ("snomed", "rxnorm", "ucum"))
 TAKEN_AT = "2026-05-01T09:30:00+02:00"
 TYPES = (
     "Patient",
@@ -35,8 +37,12 @@ TYPES = (
     "CarePlan",
     "Goal",
     "MedicationRequest",
+    "MedicationStatement",
     "ServiceRequest",
+    "DetectedIssue",
 )
+# Facts the guideline rules need, by the names the cases give them.
+CONTEXT = {"CrCl_mL_min": "creatinine_clearance_ml_min", "HLA_B_1502": "hla_b_1502", "ancestry": "ancestry"}
 
 
 def main() -> int:
@@ -58,24 +64,40 @@ def main() -> int:
 
 
 def _post_cases(here: httpx.Client) -> None:
-    print(f"\n{'case':<8} {'DN4':>4} {'grade':<10} {'as published':<13} resources  diagnosis")
+    print(f"\n{'case':<8} {'DN4':>4} {'grade':<10} {'as published':<13} resources  diagnosis; rules raised by the plan")
     for case in json.loads(CASES.read_text("utf-8"))["cases"]:
         made: list[str] = []
         patient = _post(here, "/fhir/Patient", _patient(case), made)["id"]
         who = {"patient": f"Patient/{patient}"}
+        for one in _record(case, who["patient"]):
+            _post(here, f"/fhir/{one['resourceType']}", one, made)
         place = _place(case)
         scores = _post(here, "/pain/assessments", {**who, **_dn4(case), **place}, made)["scores"]
         _post(here, "/pain/assessments", {**who, **_nrs(case), **place}, made)
         diagnosis = _post(here, "/pain/diagnoses", {**who, **_diagnosis(case), **place}, made)
         plan = {**who, "diagnosis": f"Condition/{diagnosis['id']}", **_plan(case)}
-        _post(here, "/pain/treatment-plans", plan, made)
+        raised = _post_plan(here, plan, made)
         expected = case["expected"]
         right = (scores["dn4"]["value"], diagnosis["grade"]) == (expected["dn4_total"], expected["neupsig_grade"])
+        right = right and set(expected["plan_flags_required"]) <= set(raised)
+        right = right and not set(expected["plan_flags_forbidden"]) & set(raised)
         told = "yes" if right else "NO"
         score, grade = scores["dn4"]["value"], diagnosis["grade"]
-        print(f"{case['id']:<8} {score:>4} {grade:<10} {told:<13} {len(made):>9}  {case['title']}")
+        print(f"{case['id']:<8} {score:>4} {grade:<10} {told:<13} {len(made):>9}  {case['title']}; {', '.join(raised)}")
         if not right:
-            raise SystemExit("A score or grade differs from the published one.")
+            raise SystemExit("A score, a grade or a rule differs from the published one.")
+
+
+def _post_plan(here: httpx.Client, plan: Json, made: list[str]) -> list[str]:
+    """Post a plan, with a reason for every rule that blocks it; answers the rules it raises."""
+    refused = here.post("/pain/treatment-plans", json=plan)
+    found = refused.json().get("findings", [])
+    blocks = [one["rule"] for one in found if one["severity"] == "block"]
+    if refused.status_code == 422:
+        _post(here, "/pain/treatment-plans", {**plan, "override": dict.fromkeys(blocks, "A demonstration.")}, made)
+    else:
+        made += refused.json()["resources"]
+    return [one["rule"] for one in found]
 
 
 def _show_refusals(here: httpx.Client) -> None:
@@ -155,7 +177,30 @@ def _count_all(server: httpx.Client) -> Counter[str]:
 
 def _patient(case: Json) -> Json:
     identifier = {"system": "https://example.org/worked-cases", "value": case["id"]}
-    return {"resourceType": "Patient", "identifier": [identifier], "gender": case["patient"]["sex"]}
+    born = date.today().year - case["patient"]["age"]
+    return {
+        "resourceType": "Patient",
+        "identifier": [identifier],
+        "gender": case["patient"]["sex"],
+        "birthDate": f"{born}-01-01",
+    }
+
+
+def _record(case: Json, patient: str) -> Iterator[Json]:
+    """What the record holds beside the pain: conditions, and medicines in use."""
+    about: Json = {"subject": {"reference": patient}}
+    for condition in case["conditions"]:
+        yield {"resourceType": "Condition", "code": {"coding": [condition]}, **about}
+    for one in case["current_medications"]:
+        drug = {"coding": [{"system": RXNORM, "code": one["rxnorm"]}], "text": one["name"]}
+        amount = {"value": one["daily_dose_mg"], "unit": "mg/d", "system": UCUM, "code": "mg/d"}
+        yield {
+            "resourceType": "MedicationStatement",
+            "status": "active",
+            "medicationCodeableConcept": drug,
+            "dosage": [{"doseAndRate": [{"rateQuantity": amount}]}],
+            **about,
+        }
 
 
 def _place(case: Json) -> Json:
@@ -192,6 +237,8 @@ def _plan(case: Json) -> Json:
         "activities": [{key: value for key, value in one.items() if value is not None} for one in drugs + others],
         "goals": [{"measure": "nrs", "reduction_percent": 30, "due": "2026-08-01"}],
         "review_on": "2026-06-01",
+        "context": {"prior_first_line_trials": case["prior_first_line_trials"]}
+        | {CONTEXT[name]: value for name, value in case["observations"].items() if name in CONTEXT},
     }
 
 

@@ -1,6 +1,7 @@
 """The real application on real databases: every test that takes `client` or `database_url` runs on both."""
 
 import asyncio
+import gc
 import os
 import shutil
 import tempfile
@@ -16,9 +17,23 @@ from sqlalchemy.engine import URL, make_url
 
 from app.main import create_app
 from app.settings import Settings
+from app.store.database import Database
 
 DATABASES = ("sqlite", "postgresql")
 BASE = "http://dermatome.test"
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Three processes for two cores: tests that wait, for a process or a lease, leave room for others."""
+    return max(2, 3 * (os.cpu_count() or 1) // 2)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays. A third of the time of a test through the server went into looking whether it was
+    garbage, at every start of the application anew."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +93,33 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def bare_postgres(postgres: URL) -> str:
+    """The name of a database that has the schema and holds nothing, not even our own definitions."""
+    name = f"dermatome_bare_{uuid.uuid4().hex[:12]}"
+
+    async def make() -> None:
+        await _execute(postgres, f'CREATE DATABASE "{name}"')
+        await _migrate_once(_render(postgres.set(database=name)))
+
+    asyncio.run(make())
+    return name
+
+
+@pytest.fixture(scope="session")
+def bare_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database that has the schema and holds nothing, not even our own definitions."""
+    path = tmp_path_factory.mktemp("bare") / "dermatome.db"
+    asyncio.run(_migrate_once(f"sqlite+aiosqlite:///{path}"))
+    return path
+
+
+@pytest.fixture(params=DATABASES)
+def bare_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A fresh database that holds nothing, for tests of the store that count its rows."""
+    yield from _fresh(request, tmp_path, request.param, is_bare=True)
+
+
 @pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A fresh database, once on SQLite and once on PostgreSQL."""
@@ -114,16 +156,16 @@ class serving:  # noqa: N801 (reads as a verb: `async with serving(settings) as 
         await self._lifespan.__aexit__(None, None, None)
 
 
-def _fresh(request: pytest.FixtureRequest, folder: Path, kind: str) -> Iterator[str]:
+def _fresh(request: pytest.FixtureRequest, folder: Path, kind: str, *, is_bare: bool = False) -> Iterator[str]:
     if kind == "sqlite":
         folder.mkdir(exist_ok=True)
-        shutil.copy(request.getfixturevalue("sqlite_template"), folder / "dermatome.db")
+        shutil.copy(request.getfixturevalue("bare_sqlite" if is_bare else "sqlite_template"), folder / "dermatome.db")
         yield f"sqlite+aiosqlite:///{folder / 'dermatome.db'}"
         return
     server: URL = request.getfixturevalue("postgres")
-    template: str = request.getfixturevalue("postgres_template")
+    source: str = request.getfixturevalue("bare_postgres" if is_bare else "postgres_template")
     name = f"dermatome_{uuid.uuid4().hex[:12]}"
-    asyncio.run(_execute(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+    asyncio.run(_execute(server, f'CREATE DATABASE "{name}" TEMPLATE "{source}"'))
     yield _render(server.set(database=name))
     asyncio.run(_execute(server, f'DROP DATABASE "{name}" WITH (FORCE)'))
 
@@ -134,6 +176,11 @@ async def new_database(server: URL, template: str, name: str) -> AsyncIterator[s
     await _execute(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     yield _render(server.set(database=name))
     await _execute(server, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+async def _migrate_once(url: str) -> None:
+    async with Database(url) as database:
+        await database.migrate()
 
 
 async def _serve_once(url: str) -> None:

@@ -15,7 +15,7 @@ ROWS = (
     {"main"},
     {"routers"},
     {"service"},
-    {"sync", "export"},
+    {"sync", "export", "guide"},
     {"intake"},
     {"store", "validation", "mapping", "security"},
     {"terminology"},

@@ -19,7 +19,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_setting_is_in_the_readme_with_its_default() -> None:
-    rows = re.findall(r"^\| `([A-Z_]+)` \| `?([^|`]*)`? \|", README.read_text("utf-8"), re.MULTILINE)
+    rows = re.findall(r"^\| `([A-Z0-9_]+)` \| `?([^|`]*)`? \|", README.read_text("utf-8"), re.MULTILINE)
 
     assert {name: default.strip() for name, default in rows} == {name: default for name, default, _ in documented()}
 

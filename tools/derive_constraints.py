@@ -3,19 +3,21 @@
     python -m tools.derive_constraints
 
 Ranges, units, cut-offs, bands and codes follow from app/profiles/instruments and vocabulary, the NeuPSIG grade from
-app/pain/grading.py; what makes a record doubtful rather than wrong is in derive_guidelines. A derived constraint has a
-key that ends in a letter; those written by hand end in a number. tests/pain/test_content_files.py fails when a profile
-is out of date.
+app/pain/diagnoses/grading.py; what makes a record doubtful rather than wrong is in derive_guidelines. A derived
+constraint has a key that ends in a letter; those written by hand end in a number. tests/pain/test_content_files.py
+fails when a profile is out of date.
 """
 
 import copy
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from app.pain.instruments import Instrument, Item, ScoreRule
+from app.pain.instruments.types import Band, Instrument, Item, ScoreRule
 from app.profiles import FOLDER, json_files
+from tools.derive_context import with_facts
+from tools.derive_examination_rules import examined
 from tools.derive_grading import grading
 from tools.derive_guidelines import guidelines
 from tools.expressions import (
@@ -37,6 +39,7 @@ from tools.expressions import (
 # Instrument -> how an answer is checked -> the items so checked.
 Groups = dict[str, dict[str, list[Item]]]
 
+_LETTERS = ("", *(f"-{letter}" for letter in "bcdefghij"))
 _INTERPRETATION = CONTENT.systems["observation-interpretation"]
 
 
@@ -44,17 +47,19 @@ def derived_profiles() -> dict[str, dict[str, Any]]:
     """Every profile that has derived parts, by file stem."""
     files = json_files("structuredefinitions")
     told = {
-        "pain-intensity": _intensity(),
+        "pain-intensity": _rated("pain-intensity", "np-intensity") + _codes_of_items(),
+        "outcome-pgic": _rated("outcome-pgic", "np-outcome"),
         "screening-item": _answers(),
         "screening-score": [one for rule, _ in _combined() for one in _score(rule)],
         "neupsig-grade": grading(),
         "pain-goal": _units(),
         "pain-questionnaire-response": _responses(),
+        **examined(),
     }
     for name, doubts in guidelines().items():
         told[name] = told.get(name, []) + doubts
     made = {name: _with(files[name], constraints) for name, constraints in told.items()}
-    return made | {"plan-context": _with_ranges(files["plan-context"])}
+    return made | {"plan-context": with_facts(files["plan-context"])}
 
 
 def text(definition: Mapping[str, Any]) -> str:
@@ -83,20 +88,33 @@ def _items(profile: str) -> Iterator[tuple[Instrument, Item]]:
         yield from ((one, item) for item in one.items if item.profile == profile)
 
 
-def _intensity() -> list[Told]:
+def _rated(profile: str, key: str) -> list[Told]:
+    """What is told by one answer: a value of its scale, the band it lies in, on which side of the cut-off it is."""
     told: list[Told] = []
     for one in CONTENT.instruments.values():
-        items = {item.key: item for item in one.items if item.profile == "pain-intensity"}
+        items = {item.key: item for item in one.items if item.profile == profile}
+        told += [
+            _of_type(f"{key}-{one.id}-range{letter}", one, f"{_about(some)} and value.exists()", scale)
+            for letter, (scale, some) in zip(_LETTERS, _alike(items.values()).items(), strict=False)
+        ]
         rules = [rule for rule in one.scores if rule.method == "value" and rule.items[0] in items]
-        for low, high, unit in sorted({(rule.low, rule.high, rule.unit) for rule in rules}):
-            mine = [rule for rule in rules if (rule.low, rule.high, rule.unit) == (low, high, unit)]
-            item_codes = [items[rule.items[0]].coding.code for rule in mine]
-            rated = has("code", ITEM, item_codes)
-            limits = f"{rated} and value.exists() implies {quantity(low, high, unit_code(unit))}"
-            human = f"{one.title}: whole numbers from {low} to {high}."
-            told.append(Told(f"np-intensity-{one.id}-range", human, limits))
-            told += _bands(f"np-intensity-{one.id}", rated, mine[0])
-    return told + _codes_of_items()
+        for bands in dict.fromkeys(rule.bands for rule in rules):
+            mine = [items[rule.items[0]] for rule in rules if rule.bands == bands]
+            told += _bands(f"{key}-{one.id}", _about(mine), bands, mine[0])
+        told += [_cutoff(f"{key}-{one.id}", rule, _about([items[rule.items[0]]])) for rule in rules if rule.cutoff]
+    return told
+
+
+def _about(items: Sequence[Item]) -> str:
+    return has("code", ITEM, [item.coding.code for item in items])
+
+
+def _alike(items: Iterable[Item]) -> dict[str, list[Item]]:
+    """Items by how their answers are checked."""
+    groups: dict[str, list[Item]] = {}
+    for item in items:
+        groups.setdefault(_answer(item), []).append(item)
+    return groups
 
 
 def _codes_of_items() -> list[Told]:
@@ -109,17 +127,17 @@ def _codes_of_items() -> list[Told]:
         f"({has('code', system, [code])} implies {has('code', ITEM, items)})"
         for (system, code), items in listed.items()
     ]
-    told = "A code that states a recall period goes with the item of that period only."
+    told = "A code that states a scale or a recall period goes with the items of that scale and period only."
     return [Told("np-intensity-codes", told, " and ".join(rules))]
 
 
 def _answers() -> list[Told]:
     """Every answer has the type and the range of its item."""
     groups: Groups = {}
-    for one, item in _items("screening-item"):
-        groups.setdefault(one.id, {}).setdefault(_answer(item), []).append(item)
+    for one in CONTENT.instruments.values():
+        groups[one.id] = _alike(item for item in one.items if item.profile == "screening-item")
     return [
-        _of_type(key, one, f"{has('code', ITEM, [item.coding.code for item in items])} and value.exists()", answered)
+        _of_type(key, one, f"{_about(items)} and value.exists()", answered)
         for key, one, answered, items in _lettered("np-item", groups)
     ]
 
@@ -138,9 +156,15 @@ def _of_type(key: str, one: Instrument, asked: str, answered: str) -> Told:
 def _answer(item: Item) -> str:
     if item.kind == "boolean":
         return "value.ofType(boolean).exists()"
+    if item.unit:
+        return quantity(item.low, item.high, unit_code(item.unit))
     if item.kind == "integer":
-        return f"value.ofType(integer).where($this >= {item.low} and $this <= {item.high}).exists()"
+        return _whole(item)
     return has("value.ofType(CodeableConcept)", ITEM, [option.coding.code for option in item.options])
+
+
+def _whole(item: Item) -> str:
+    return f"value.ofType(integer).where($this >= {item.low} and $this <= {item.high}).exists()"
 
 
 def _responses() -> list[Told]:
@@ -161,8 +185,10 @@ def _responses() -> list[Told]:
 
 
 def _given(item: Item) -> str:
-    if item.kind != "choice":
+    if item.kind == "boolean":
         return _answer(item)
+    if item.kind == "integer":
+        return _whole(item)
     codes = one_of(option.coding.code for option in item.options)
     return f"value.ofType(Coding).where(system = '{ITEM}' and ({codes})).exists()"
 
@@ -174,7 +200,7 @@ def _combined() -> Iterator[tuple[ScoreRule, Instrument]]:
 
 def _score(rule: ScoreRule) -> list[Told]:
     this = has("code", SCORE, [rule.coding.code])
-    limits = quantity(rule.low, rule.high, unit_code(rule.unit), whole=rule.method in ("sum", "table"))
+    limits = quantity(rule.low, rule.high, unit_code(rule.unit), whole=rule.method == "sum")
     told = [
         Told(
             f"np-score-{rule.id}-range",
@@ -183,11 +209,11 @@ def _score(rule: ScoreRule) -> list[Told]:
         )
     ]
     if rule.cutoff is not None:
-        told.append(_cutoff(rule, this))
-    return told + _bands(f"np-score-{rule.id}", this, rule)
+        told.append(_cutoff(f"np-score-{rule.id}", rule, this))
+    return told + _bands(f"np-score-{rule.id}", this, rule.bands, rule)
 
 
-def _cutoff(rule: ScoreRule, this: str) -> Told:
+def _cutoff(key: str, rule: ScoreRule, this: str) -> Told:
     within, beyond, word = ("<=", ">", "at most") if rule.positive_at_most else (">=", "<", "at least")
     stated = f"component.where({has('code', PART, ['cutoff'])}).value.ofType(Quantity)"
     signs = [
@@ -197,22 +223,27 @@ def _cutoff(rule: ScoreRule, this: str) -> Told:
     ]
     parts = [f"{stated}.where(value = {rule.cutoff}).exists()", *(f"({one})" for one in signs)]
     expression = f"{this} and value.exists() implies {' and '.join(parts)}"
-    return Told(
-        f"np-score-{rule.id}-cutoff",
-        f"{rule.label}: positive where it is {word} {rule.cutoff}, the cut-off stated.",
-        expression,
-    )
+    human = f"{rule.label}: positive where it is {word} {rule.cutoff}, the cut-off stated."
+    return Told(f"{key}-cutoff", human, expression)
 
 
-def _bands(key: str, this: str, rule: ScoreRule) -> list[Told]:
-    if not rule.bands:
+def _bands(key: str, this: str, bands: Sequence[Band], of: Item | ScoreRule) -> list[Told]:
+    if not bands:
         return []
     named = f"component.where({has('code', PART, ['band'])}).value.coding.where(system = '{BAND}')"
-    unit = unit_code(rule.unit)
-    ranges = [(band.coding.code, quantity(band.low, band.high, unit, whole=False)) for band in rule.bands]
     # The components are gone through once, not once for each band.
-    each = every(f"code = '{code}' implies %resource.{inside}" for code, inside in ranges)
+    each = every(f"code = '{band.coding.code}' implies %resource.{_inside(band, of)}" for band in bands)
     return [Told(f"{key}-band", "The band named is the one the value lies in.", f"{this} implies {named}.all({each})")]
+
+
+def _inside(band: Band, of: Item | ScoreRule) -> str:
+    """Whether the value lies in a band; a word does where its points do."""
+    if isinstance(of, Item) and of.options:
+        words = [
+            one.coding.code for one in of.options if one.points is not None and band.low <= one.points <= band.high
+        ]
+        return has("value.ofType(CodeableConcept)", ITEM, words)
+    return quantity(band.low, band.high, unit_code(of.unit), whole=False)
 
 
 def _units() -> list[Told]:
@@ -228,23 +259,6 @@ def _units() -> list[Told]:
         )
         for unit, names in units.items()
     ]
-
-
-def _with_ranges(definition: Mapping[str, Any]) -> dict[str, Any]:
-    made: dict[str, Any] = copy.deepcopy(dict(definition))
-    rows = {one["id"]: one for one in made["differential"]["element"]}
-    for key, fact in CONTENT.facts.items():
-        element = rows[f"Extension.extension:{key}.value[x]"]
-        if fact["type"] in ("number", "integer"):
-            kind = "Decimal" if fact["type"] == "number" else "Integer"
-            element |= {f"minValue{kind}": fact["low"], f"maxValue{kind}": fact["high"]}
-        if fact["type"] == "choice":
-            options = " or ".join(f"value = '{one}'" for one in fact["options"])
-            human = f"One of {', '.join(fact['options'])}."
-            rows[f"Extension.extension:{key}"]["constraint"] = [
-                {"key": "np-context-choice", "severity": "error", "human": human, "expression": options}
-            ]
-    return made
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""Derives the constraints of the NeuPSIG grade from the table in app/pain/grading.py."""
+"""Derives the constraints of the NeuPSIG grade from the table in app/pain/diagnoses/grading.py."""
 
 from itertools import product
 
-from app.pain.grading import GRADES, SIGNS, TESTS, Evidence, Grade, grade
+from app.pain.diagnoses.grading import GRADES, OTHER_PAIN, SIGNS, TESTS, Evidence, Grade, grade
 from app.profiles import canonical
 from tools.expressions import GRADE, INPUT, Told, either, has
 
 
 def grading() -> list[Told]:
-    """A grade is what its four inputs support, or a lower one that is said to be the clinician's."""
+    """A grade is what its inputs support, or a lower one that is said to be the clinician's."""
     told: list[Told] = []
     for index, one in enumerate(GRADES):
         higher = [_supported(other) for other in GRADES[index + 1 :]]
@@ -30,7 +30,7 @@ def grading() -> list[Told]:
 def _supported(one: Grade) -> str:
     """Whether the four inputs of an Observation support exactly this grade."""
     history, plausible, signs, test = Evidence.__slots__
-    both = f"{_true(history)} and {_true(plausible)}"
+    both = f"{_true(history)} and {_true(plausible)} and {_true(OTHER_PAIN)}.not()"
     if one == "unlikely":
         return f"({both}).not()"
     pairs = [pair for pair in product(SIGNS, TESTS) if grade(Evidence(True, True, *pair)) == one]

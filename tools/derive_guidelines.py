@@ -1,14 +1,16 @@
 """Derives the constraints that tell what is doubtful in a record: sums, sides, codes and doses at odds with each other.
 
-Most are warnings: the record may still be right, and a colleague should look. app/profiles/rules says why each one
-matters, what it rests on, and what may be done.
+Most are warnings: the record may still be right, and a colleague should look; what can only be wrong is an error.
+app/profiles/rules says why each one matters, what it rests on, and what may be done.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from decimal import Decimal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from app.pain.grading import GRADES
+from app.mapping.careplans.tier import LINES
+from app.pain.content import Listed
+from app.pain.diagnoses.grading import GRADES
+from app.pain.plans.treatments import measure_range
 from app.profiles import canonical, toml_files
 from tools.derive_sums import sums
 from tools.expressions import CONTENT, GRADE, MEASURE, SCORE, Told, coded, every, has, one_of, sided, starts, unit_code
@@ -19,14 +21,16 @@ _ABOVE_UNLIKELY = GRADES[GRADES.index("unlikely") + 1 :]
 # A side named in words is at odds with none of these.
 _SIDES = {"left": ("left", "bilateral"), "right": ("right", "bilateral")}
 _OBSERVED = ("pain-intensity", "screening-item", "screening-score", "neupsig-grade")
+_EXAMINED = {each.profile for one in CONTENT.examinations.types.values() for each in one.parameters.values()}
 _MARKED = ("emerging", "investigational")
 
 
 def guidelines() -> dict[str, list[Told]]:
     """The constraints by file stem of their profile."""
-    told = {stem: [_side_in_words("Observation")] for stem in _OBSERVED}
+    told = {stem: [_side_in_words("Observation")] for stem in (*_OBSERVED, *_EXAMINED)}
     told["screening-score"] += sums()
     told["neuropathic-pain"] = [*_diagnosis(), _side_in_words("Condition")]
+    told["pain-etiology"] = list(_unassignable())
     told["pain-service-request"] = [_tier(), _side_in_words("ServiceRequest")]
     told["pain-medication-request"] = [_dose()]
     told["pain-goal"] = [_goal_range()]
@@ -50,11 +54,10 @@ def _diagnosis() -> Iterator[Told]:
         "A pain that follows no nerve, root or tract is graded unlikely.",
         f"{_distributed(sorted(_DIAGNOSES.implausible))} implies ({_graded(_ABOVE_UNLIKELY)}).not()",
     )
-    yield _warning(
+    yield Told(
         "np-condition-other-pain",
         "A pain that is not neuropathic by definition is neither graded nor coded as neuropathic.",
-        f"{starts('code', _DIAGNOSES.other_pain)} implies "
-        f"({_graded(_ABOVE_UNLIKELY)} or {starts('code', _DIAGNOSES.neuropathic)}).not()",
+        f"({_other_pain()}) implies ({_graded(_ABOVE_UNLIKELY)} or {starts('code', _DIAGNOSES.neuropathic)}).not()",
     )
     yield _warning(
         "np-condition-neuropathic",
@@ -88,14 +91,35 @@ def _distributed(codes: Iterable[str]) -> str:
 def _codes() -> Iterator[Told]:
     """Codes that cannot be assigned, not yet, or not together."""
     for system, prefix, months in _DIAGNOSES.chronic:
-        early = f"onset.ofType(dateTime).where($this > %resource.recordedDate - {months} months)"
+        # The day of an onset has no zone, the moment of the record has one: a day is left for it.
+        early = f"onset.ofType(dateTime).where($this > %resource.recordedDate - {months} months + 1 day)"
         human = f"{prefix} is for pain of {months} months or more."
-        yield _warning("np-condition-chronic", human, f"{starts('code', [(system, prefix)])} implies {early}.empty()")
-    human = "A heading of ICD-10-CM is not assigned; one of the codes below it is."
-    yield _warning("np-condition-heading", human, f"code.coding.exists({coded(_DIAGNOSES.headings)}).not()")
+        yield Told("np-condition-chronic", human, f"{starts('code', [(system, prefix)])} implies {early}.empty()")
+    yield from _unassignable()
+    yield from _details()
     pairs = [_excluded(row) for row in _CONFLICTS["excludes"]]
     human = "Two codes that exclude each other are not given for one pain."
     yield _warning("np-condition-excludes", human, every(pairs))
+
+
+def _other_pain() -> str:
+    exact = f"code.coding.exists({coded(sorted(_DIAGNOSES.other_pain_codes))})"
+    return f"{exact} or {starts('code', _DIAGNOSES.other_pain)}"
+
+
+def _unassignable() -> Iterator[Told]:
+    human = "A heading of ICD-10-CM is not assigned; one of the codes below it is."
+    yield Told("np-condition-heading", human, f"code.coding.exists({coded(_DIAGNOSES.headings)}).not()")
+    human = "A code that stands in ICD-10-CM only is not given as one of WHO ICD-10."
+    yield Told("np-condition-absent", human, f"{starts('code', _DIAGNOSES.absent)}.not()")
+
+
+def _details() -> Iterator[Told]:
+    """What is said of a distribution besides its name belongs to it."""
+    for name, fitting in (("dermatome", _DIAGNOSES.with_levels), ("affected-nerve", _DIAGNOSES.with_nerves)):
+        url = canonical("StructureDefinition", name)
+        human = f"The extension {name} belongs to the distributions {', '.join(fitting)}."
+        yield Told(f"np-condition-{name}", human, f"extension('{url}').exists() implies {_distributed(fitting)}")
 
 
 def _excluded(row: Mapping[str, Any]) -> str:
@@ -169,13 +193,22 @@ def _within(row: Mapping[str, Any]) -> str:
 def _tier() -> Told:
     url, system = canonical("StructureDefinition", "evidence-tier"), canonical("CodeSystem", "np-evidence-tier")
     marked = f"extension('{url}').value.ofType(CodeableConcept)"
-    parts = [f"code.coding.exists({_therapies(tier)}) implies {has(marked, system, [tier])}" for tier in _MARKED]
-    human = "A therapy that is emerging or investigational says so."
+    groups: dict[tuple[str, ...], list[Listed]] = {}
+    for row in CONTENT.therapies.rows.values():
+        if row.kind in _MARKED:
+            groups.setdefault((row.kind, *_tiers_by_edition(row.id)), []).append(row)
+    parts = [f"code.coding.exists({_therapies(rows)}) implies {has(marked, system, t)}" for t, rows in groups.items()]
+    human = "A therapy that is emerging or investigational says so, or which line of a guideline it is."
     return _warning("np-service-tier", human, every(parts))
 
 
-def _therapies(tier: str) -> str:
-    rows = [row for row in CONTENT.therapies.rows.values() if row.kind == tier]
+def _tiers_by_edition(therapy: str) -> list[str]:
+    """The tiers the guideline editions give a therapy."""
+    lines = {one.therapies.get(therapy) for one in CONTENT.guidelines.editions.values()}
+    return sorted(LINES[line] for line in lines if line is not None and line in LINES)
+
+
+def _therapies(rows: Sequence[Listed]) -> str:
     ours = [(canonical("CodeSystem", "np-therapy"), row.id) for row in rows]
     return coded([*ours, *(one.key for row in rows for one in row.codings)])
 
@@ -183,25 +216,9 @@ def _therapies(tier: str) -> str:
 def _goal_range() -> Told:
     parts = [
         f"target.where({has('measure', MEASURE, [name])}).detail.ofType(Quantity)"
-        f".where(code = '{unit_code(CONTENT.measures.rows[name].kind)}').all(value >= {low} and value <= {high})"
-        for name, (low, high) in _ranges().items()
+        f".where(code = '{unit_code(CONTENT.measures.rows[name].kind)}').all(value >= {ends[0]} and value <= {ends[1]})"
+        for name in CONTENT.measures.rows
+        if (ends := measure_range(name, CONTENT))
     ]
     human = "A value to be reached lies in the range of its measure."
     return _warning("np-goal-range", human, every(parts))
-
-
-def _ranges() -> dict[str, tuple[int | Decimal, int | Decimal]]:
-    """The range of each measure: its own, or that of the score which shares a code with it."""
-    scored = {
-        coding.key: (rule.low, rule.high)
-        for one in CONTENT.instruments.values()
-        for rule in one.scores
-        for coding in (rule.codings or (one.item(rule.items[0]).codings if rule.method == "value" else ()))
-    }
-    found = {}
-    for row in toml_files("vocabulary")["goals"]["measure"]:
-        codes = [coding.key for coding in CONTENT.measures.rows[row["id"]].codings]
-        known = row.get("range") or next((scored[key] for key in codes if key in scored), None)
-        if known:
-            found[row["id"]] = (known[0], known[1])
-    return found

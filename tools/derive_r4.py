@@ -38,13 +38,16 @@ PACKAGE = "google/fhir/r4/data/hl7.fhir.r4.core.tgz"
 TARGET = Path(__file__).parent.parent / "app" / "profiles" / "r4"
 NOTICE = """definitions.json.gz is derived from the package hl7.fhir.r4.core, version 4.0.1
 (FHIR R4, http://hl7.org/fhir/R4), published by HL7 International under CC0-1.0.
-It is an extract: texts, mappings and examples are left out; nothing else is changed.
+It is an extract: texts, mappings and examples are left out. One thing is changed: the context of the extension
+structuredefinition-fhir-type is the element on which every snapshot of FHIR R4 itself has it.
 FHIR is the registered trademark of HL7. How it was derived: tools/derive_r4.py.
 """
 
 _STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 _EXTENSION_TYPE = _STRUCTURE + "structuredefinition-fhir-type"
 _REGEX = _STRUCTURE + "regex"
+# R4 says ElementDefinition.type.code, and puts it beside the code in all of its own snapshots.
+_CONTEXTS = {_EXTENSION_TYPE: [{"type": "element", "expression": "ElementDefinition.type"}]}
 _KEPT = ("path", "min", "max", "sliceName", "contentReference", "maxLength", "slicing")
 _KEPT_IN_PROFILES = ("id", *_KEPT)
 _KEPT_IN_PARAMETERS = ("code", "url", "base", "type", "expression", "target", "component")
@@ -155,6 +158,7 @@ def _type(structure: Json, constraints: dict[tuple[str, ...], int]) -> Json:
 
 def _profile(structure: Json, constraints: dict[tuple[str, ...], int]) -> Json:
     made: Json = {name: structure[name] for name in ("type", "kind", "baseDefinition", "context") if name in structure}
+    made |= {"context": _CONTEXTS[structure["url"]]} if structure["url"] in _CONTEXTS else {}
     elements = structure["differential"]["element"]
     if elements[0].get("isModifier"):
         made["isModifier"] = True

@@ -52,9 +52,11 @@ def starts(path: str, pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def quantity(low: Any, high: Any, unit: str, *, whole: bool = True) -> str:
-    """Whether the value is a quantity within a range that does not go below 0."""
-    # Not `mod 1 = 0`: for the official validator 0.0 does not equal 0 there, and it would refuse 6.0.
-    inside = f"value >= {low} and value <= {high}" + (" and (value mod 1 > 0).not()" if whole else "")
+    """Whether the value is a quantity within a range."""
+    # Not `mod 1 = 0`: for the official validator 0.0 does not equal 0 there, and it would refuse 6.0. Where values
+    # below 0 are allowed they are looked at as a sum: mod keeps the sign, and some evaluators take no negative literal.
+    least, shifted = (f"value >= {low}", "value") if low >= 0 else (f"value + {-low} >= 0", f"(value + {-low})")
+    inside = f"{least} and value <= {high}" + (f" and ({shifted} mod 1 > 0).not()" if whole else "")
     return f"value.ofType(Quantity).where({inside} and code = '{unit}').exists()"
 
 

@@ -70,6 +70,10 @@ class Refused(Exception):
         super().__init__(f"{len(self.issues)} issues")
 
 
+class Forbidden(Refused):
+    """What nobody, or not this caller, may do."""
+
+
 class NotFound(Refused):
     """There is no such type, resource, version or operation here."""
 

@@ -16,8 +16,10 @@ from app.fhir.canonicals import claimed_profiles
 from app.fhir.outcomes import Conflict, Issue, Refused
 from app.intake.conditions import Conditions, is_held, locks, of_type, pairs
 from app.intake.definitions import LOCK, DefinitionsChanged, PostedDefinitions
+from app.intake.extraction import Extraction, part_locks
 from app.intake.integrity import reference_locks
 from app.intake.links import checkable
+from app.intake.own import Own
 from app.intake.patches import Ready, needs_reading, ready
 from app.intake.policy import Policy
 from app.intake.rounds import PATIENT_ROUNDS, ROUNDS, SECONDS, Moved, Turns, pause
@@ -47,8 +49,8 @@ class Checker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """The door, with what it needs: store, rules, posted definitions, targets to tell, clock (microseconds), ids, and
-    what the operator has decided."""
+    """The door, with what it needs: store, rules, posted definitions, targets to tell, clock (microseconds), ids,
+    what the operator has decided, if responses are to be scored, how, and the definitions that are ours."""
 
     database: Database
     checker: Checker
@@ -59,6 +61,8 @@ class Intake:
     clock: Callable[[], int]
     new_id: Callable[[], str]
     policy: Policy = field(default_factory=Policy)
+    extraction: Extraction | None = None
+    own: Own = field(default_factory=Own)
     turns: Turns = field(default_factory=Turns)
 
     async def accept(self, writes: Sequence[Write], caller: Caller, answer: Answers) -> Answer:
@@ -162,7 +166,8 @@ class Intake:
         kept = [LOCK] if state is not None else []
         concerned = (lock for write in made.writes for lock in locks(write))
         referred = reference_locks(made.writes, self.policy, caller)
-        return frozenset([*own, *kept, *concerned, *referred])
+        derived = part_locks(made.writes) if self.extraction else ()
+        return frozenset([*own, *kept, *concerned, *referred, *derived])
 
     async def _save(
         self, connection: Connection, made: Ready, caller: Caller, locked: frozenset[Lock]
@@ -178,6 +183,8 @@ class Intake:
             targets_of=self.targets_of,
             now=self.clock(),
             new_id=self.new_id,
+            extraction=self.extraction,
+            own=self.own,
         )
         written = await saving.save(made)
         warnings = zip(written, made.warnings, strict=True)

@@ -38,8 +38,16 @@ class DefinitionsChanged(Exception):
 class PostedDefinitions:
     """The definitions of the database, and the validator that knows them."""
 
-    def __init__(self, database: Database, definitions: Definitions, *, seconds: float = SECONDS) -> None:
-        self._database, self._definitions, self._seconds = database, definitions, seconds
+    def __init__(
+        self,
+        database: Database,
+        definitions: Definitions,
+        *,
+        seconds: float = SECONDS,
+        own: frozenset[Key] = frozenset(),
+    ) -> None:
+        """own: those that are stored for reading only; they are in force from the package."""
+        self._database, self._definitions, self._seconds, self._own = database, definitions, seconds, own
         self._state = 0
         self._looked_at = float("-inf")
         self._versions: dict[Key, int] = {}
@@ -83,10 +91,10 @@ class PostedDefinitions:
             self._unknown.clear()
             # What a transaction that asks here has not committed yet must not come into force.
             async with self._database.reading(committed=True) as connection:
-                state = await store.state(connection, DEFINITION_TYPES)
+                state = await store.state(connection, DEFINITION_TYPES, self._own)
                 if state == self._state:
                     return
-                versions = await store.versions(connection, DEFINITION_TYPES)
+                versions = await store.versions(connection, DEFINITION_TYPES, self._own)
                 changed = [key for key, version in versions.items() if self._versions.get(key) != version]
                 found = await repository.read_all(connection, changed)
             fresh = await asyncio.to_thread(_parsed, found)
@@ -130,7 +138,7 @@ class PostedDefinitions:
 
     async def require_state(self, connection: Connection, state: int) -> None:
         """Raises DefinitionsChanged if others have changed definitions since they were judged. Hold LOCK before."""
-        if await store.state(connection, DEFINITION_TYPES) != state:
+        if await store.state(connection, DEFINITION_TYPES, self._own) != state:
             raise DefinitionsChanged
 
     async def judge(self, writes: Sequence[Write]) -> list[list[Issue]]:

@@ -13,7 +13,7 @@ from app.intake.policy import Policy
 from app.intake.problems import Problems
 from app.intake.versions import Placed
 from app.intake.writes import Caller, Write, Written
-from app.profiles import json_files
+from app.profiles import shared_json
 from app.store.database import Connection, Lock
 from app.store.references import held, referrers, versions_held
 from app.store.repository import Key
@@ -69,7 +69,8 @@ class Integrity:
     async def _dangling(self, done: Sequence[Done]) -> list[tuple[int, Issue]]:
         if not is_looked_at(self.policy, self.caller):
             return []
-        stored = [one.placed for one in done if one.is_change and one.placed.tree]
+        # What is derived refers to nothing that the write it follows from does not.
+        stored = [one.placed for one in done if one.is_change and one.placed.tree and not one.placed.is_derived]
         asked = [each for one in stored for each in self._pointing(one)]
         here = await held(self.connection, (each.key for each in asked if not each.version))
         versions = await versions_held(self.connection, (each.named for each in asked if each.version))
@@ -98,7 +99,8 @@ class Integrity:
 
     async def _deletions(self, done: Sequence[Done]) -> list[tuple[int, Issue]]:
         gone = {one.placed.key: one.placed for one in done if one.written.outcome == "deleted"}
-        if not gone or (self.policy.delete_referred == "allow" and not self.caller.wants_outcome):
+        is_allowed = self.policy.delete_referred == "allow" and not self.caller.wants_outcome
+        if not gone or is_allowed or self.caller.is_system:
             return []
         found = await referrers(self.connection, gone)
         return [(gone[key].place, self._still_referred(gone[key].write, types)) for key, types in found.items()]
@@ -142,7 +144,7 @@ def _own_elements() -> Mapping[str, frozenset[str]]:
     """The elements that each of our profiles on resources says something about, by its URL."""
     return {
         definition["url"]: frozenset(_paths(definition))
-        for definition in json_files("structuredefinitions").values()
+        for definition in shared_json("structuredefinitions").values()
         if definition["type"] != "Extension"
     }
 

@@ -10,29 +10,43 @@ from app.fhir import json as lossless
 from app.fhir.outcomes import Gone, Issue, NotFound
 from app.fhir.references import is_id, local, references
 from app.intake.accept import Intake
+from app.intake.patient_facts import PatientFacts
 from app.intake.writes import Write
 from app.mapping.clinic import Kind
-from app.mapping.elements import Resource, Unrecognised, is_error, parts_of
+from app.mapping.detected_issue import TYPE as ISSUE
+from app.mapping.elements import Resource, Unrecognised, former_parts, is_error, parts_of, results_of
+from app.mapping.judging import Bench
 from app.mapping.revision import belongs
 from app.pain.concepts import Identifier
 from app.pain.content import Content
 from app.pain.errors import Problem, Rejected
 from app.store import repository
+from app.store.database import Connection
 from app.store.repository import Stored
 from app.store.search import escaped, matching_ids, search
 
 _MOST_PARTS = 1_000
+# A part that has parts of its own: what a procedure left in the patient.
+_HAS_PARTS = "Procedure"
 # What must be here already, and where a problem with it is told; other references may point elsewhere.
 _MUST_EXIST = ("patient", "diagnosis")
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A clinic record as stored: its resources, anchor first, parsed and as they are kept."""
+    """A clinic record as stored: its resources, anchor first, parsed and as they are kept.
+
+    issues: what the rules say of it, beside it; stored holds them too.
+    """
 
     kind: Kind
     stored: Sequence[Stored]
     resources: Sequence[Resource]
+    issues: Sequence[Resource] = ()
+
+    @property
+    def everything(self) -> list[Resource]:
+        return [*self.resources, *self.issues]
 
     @property
     def tag(self) -> str:
@@ -42,6 +56,8 @@ class Record:
     def unshown(self) -> list[str]:
         """What the anchor refers to that is no part of the record: deleted, or linked by others."""
         own = {name(resource) for resource in self.resources}
+        # A result is shown by its reference, whoever wrote it.
+        own |= {str(one.get("reference")) for each in self.resources[0].get("activity", ()) for one in results_of(each)}
         return [link for link in parts_of(self.resources[0]) if link not in own]
 
 
@@ -63,15 +79,18 @@ class Records:
             if anchor.deleted or is_error(resource):
                 kept = f"/fhir/{kind.anchor}/{record_id}/_history"
                 raise Gone([Issue("deleted", f"{where} was withdrawn or deleted; its history is at {kept}.")])
-            keys = [key[:2] for link in parts_of(resource) if (key := local(link, ""))]
-            found = await repository.read_all(connection, keys)
-            others = [found[key] for key in keys if key in found and not found[key].deleted]
-            if kind.points_back:
-                given = [("derived-from", name(resource))]
-                query = self.intake.searcher.parse(kind.points_back, given, strict=True)
+            others = await _linked(connection, resource)
+            for part_type, parameter in kind.points_back:
+                given = [(parameter, name(resource))]
+                query = self.intake.searcher.parse(part_type, given, strict=True)
                 others += (await search(connection, replace(query, count=_MOST_PARTS))).matches
-        parts = [(one, part) for one in others if belongs(resource, part := _parsed(one))]
-        return Record(kind, [anchor, *(one for one, _ in parts)], [resource, *(part for _, part in parts)])
+            parts = [(one, part) for one in others if belongs(resource, part := _parsed(one))]
+            for made in [part for one, part in parts if one.type == _HAS_PARTS]:
+                left = await _linked(connection, made)
+                parts += [(one, part) for one in left if belongs(made, part := _parsed(one))]
+        own = [resource, *(part for one, part in parts if one.type != ISSUE)]
+        issues = [part for one, part in parts if one.type == ISSUE]
+        return Record(kind, [anchor, *(one for one, _ in parts)], own, issues)
 
     def clinical(self, record: Record) -> Any:
         """What the record says, in the clinic's terms. Raises Rejected if others wrote it in another form."""
@@ -90,6 +109,20 @@ class Records:
         condition = f"identifier={quote(_searched(who), safe='')}"
         text = lossless.dumps(tree)
         return urn, [Write("POST", "Patient", text=text, tree=tree, if_none_exist=condition, full_url=urn)]
+
+    async def bench(self, kind: Kind, clinical: Any, base: Bench, record: Record | None = None) -> Bench:
+        """What a record is judged by: the patient's resources but those it is itself, where the rules need them."""
+        if kind.judging is None or not kind.judging.reads_record:
+            return base
+        who = clinical.patient
+        patients = [who] if isinstance(who, str) else await self._patients(who)
+        # Several patients by one identifier: the write is refused for that. None: nothing is known of a new one.
+        if len(patients) != 1:
+            return base
+        also = [link for link in (clinical.diagnosis,) if link]
+        found = await PatientFacts(self.intake.database, self.intake.searcher, self.content).load(patients[0], also)
+        own = frozenset(name(one) for one in (record.everything if record else ()))
+        return replace(base, held=found.held, notes=found.notes, leave=own)
 
     async def require_same_patient(self, before: str, who: str | Identifier) -> None:
         """Refuse to move a record to another patient: what was said of one is not true of another."""
@@ -121,6 +154,13 @@ class Records:
             return [f"Patient/{found}" for found in await matching_ids(connection, query)]
 
 
+async def _linked(connection: Connection, resource: Resource) -> list[Stored]:
+    """The resources that one refers to as parts of a record, as far as they are here."""
+    keys = [key[:2] for link in [*parts_of(resource), *former_parts(resource)] if (key := local(link, ""))]
+    found = await repository.read_all(connection, keys)
+    return [found[key] for key in keys if key in found and not found[key].deleted]
+
+
 def creations(resources: Sequence[Resource]) -> list[Write]:
     """The writes of a new record."""
     return [_write("POST", resource) for resource in resources]
@@ -135,11 +175,12 @@ def next_versions(resources: Sequence[Resource], record: Record) -> list[Write]:
 def tag(kind: Kind, stored: Sequence[Stored]) -> str:
     """The ETag of a record: another one whenever any of its resources has another version.
 
-    Of a plan, only what the plan still refers to counts; what is in error never does.
+    Of a plan, only what the plan or a procedure of it still refers to counts; what is in error never does.
     """
     anchor = next(one for one in stored if one.type == kind.anchor)
-    parts = set(parts_of(_parsed(anchor)))
-    counted = [one for one in stored if kind.points_back or one is anchor or f"{one.type}/{one.id}" in parts]
+    parts = {link for one in stored if one is anchor or one.type == _HAS_PARTS for link in parts_of(_parsed(one))}
+    back = [part_type for part_type, _ in kind.points_back]
+    counted = [one for one in stored if one is anchor or one.type in back or f"{one.type}/{one.id}" in parts]
     live = [one for one in counted if one.type != "Patient" and not is_error(_parsed(one))]
     names = sorted(f"{one.type}/{one.id}/{one.version}" for one in live)
     return f'W/"{anchor.version}-{hashlib.sha256(" ".join(names).encode()).hexdigest()[:12]}"'

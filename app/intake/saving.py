@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 from app.fhir.outcomes import Issue
 from app.fhir.references import local
 from app.intake.conditions import Conditions, is_held, of_resource, referred
+from app.intake.extraction import Extraction
 from app.intake.integrity import Done, Integrity
 from app.intake.links import conditional, linked
 from app.intake.order import in_order
+from app.intake.own import Own
 from app.intake.patches import Ready, needs_reading
 from app.intake.policy import Policy
 from app.intake.problems import Problems
@@ -20,7 +22,7 @@ from app.intake.writes import Caller, Written
 from app.store import repository
 from app.store.database import Connection, Lock
 from app.store.parameters import SearchParameters
-from app.store.repository import Change
+from app.store.repository import Change, Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Saving:
     targets_of: Callable[[str], Sequence[str]]
     now: int
     new_id: Callable[[], str]
+    extraction: Extraction | None = None
+    own: Own = field(default_factory=Own)
     problems: Problems = field(default_factory=Problems)
 
     async def save(self, made: Ready) -> list[Written]:
@@ -47,11 +51,22 @@ class Saving:
         self._require_foreseen([*deleted, *others], made)
         self._require_held([*(lock for one in others for lock in _locks(one)), *_referred(found.values(), others)])
         texts = linked([one.write for one in others], found)
-        done = await self._store([*(replace(o, write=w) for o, w in zip(others, texts, strict=True)), *deleted])
+        placed = [replace(one, write=text) for one, text in zip(others, texts, strict=True)]
+        if not self.caller.is_system:
+            self.own.refuse([*placed, *deleted], self.problems)
+            self.problems.refuse()
+        derived, notes = await self._derived(placed)
+        done = await self._store([*placed, *deleted, *derived])
         self.problems.refuse()
         told = await Integrity(self.connection, self.policy, self.caller, self.problems).look(done)
         self.problems.refuse()
-        return _by_place(len(made.writes), done, told)
+        return _by_place(len(made.writes), done, [told, notes])
+
+    async def _derived(self, placed: Sequence[Placed]) -> tuple[list[Placed], dict[int, list[Issue]]]:
+        """What follows from the writes and is written with them, and what is to be told of that."""
+        if self.extraction is None:
+            return [], {}
+        return await self.extraction.parts(self.connection, placed, self.now, self.caller.base)
 
     async def _resolved(
         self, made: Ready, resolver: Resolver, deleted: Sequence[Placed]
@@ -127,7 +142,8 @@ class Saving:
         return done
 
     def _change(self, done: Done) -> Change:
-        return Change(done.written.stored, done.placed.tree, self.targets_of(done.placed.write.type))
+        targets = () if self.caller.is_system else self.targets_of(done.placed.write.type)
+        return Change(done.written.stored, done.placed.tree, targets)
 
     def _require_held(self, locks: Iterable[Lock]) -> None:
         """Whatever a condition has led to must be held from before it was asked, else it may have changed since."""
@@ -158,12 +174,21 @@ def _referred(links: Iterable[str], written: Sequence[Placed]) -> Iterator[Lock]
     yield from (referred(key[0], key[1]) for key in keys if key and key[:2] not in own)
 
 
-def _by_place(count: int, done: Sequence[Done], told: dict[int, list[Issue]]) -> list[Written]:
+def _by_place(count: int, done: Sequence[Done], told: Sequence[dict[int, list[Issue]]]) -> list[Written]:
     """What became of each write, in the order they were asked for."""
     by_place: list[list[Written]] = [[] for _ in range(count)]
+    derived: list[list[Stored]] = [[] for _ in range(count)]
     for one in done:
-        by_place[one.placed.place].append(one.written)
+        if one.placed.is_derived:
+            derived[one.placed.place].append(one.written.stored)
+        else:
+            by_place[one.placed.place].append(one.written)
     return [
-        replace(first, warnings=tuple(told.get(place, ())), others=tuple(one.stored for one in others))
+        replace(
+            first,
+            warnings=tuple(issue for each in told for issue in each.get(place, ())),
+            others=tuple(one.stored for one in others),
+            derived=tuple(derived[place]),
+        )
         for place, (first, *others) in enumerate(by_place)
     ]

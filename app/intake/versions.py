@@ -19,7 +19,8 @@ class Placed:
 
     place: which of the writes asked for. is_existing: a conditional create whose resource is there already.
     is_new: the condition found nothing, so the resource must not be there. is_fresh: its id was made for it just now.
-    based_on: the version a patch was applied to, 0 without one.
+    based_on: the version a patch was applied to, or something was derived from, 0 without one. is_derived: nobody asked
+    for it; it follows from the write of the same place.
     """
 
     place: int
@@ -28,6 +29,7 @@ class Placed:
     is_new: bool = False
     is_fresh: bool = False
     based_on: int = 0
+    is_derived: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -96,6 +98,11 @@ def _existing(current: Stored | None) -> Written:
 def _require_fit(placed: Placed, current: Stored | None, policy: Policy) -> None:
     """Whether POST, PUT or PATCH may make a version of what is there."""
     write, is_here = placed.write, current is not None and not current.deleted
+    if placed.is_derived:
+        # Its id is ours, whatever clients may choose; what others write there meanwhile is not passed over.
+        if placed.based_on != (current.version if current and is_here else 0):
+            raise Moved
+        return
     if write.method == "PATCH":
         require_here(write, current)
         if current is not None and current.version != placed.based_on:

@@ -53,13 +53,14 @@ class Write:
 class Written:
     """What became of one write: the version that now stands, and the warnings about it.
 
-    others: the further deletions of a conditional delete that met several.
+    others: the further deletions of a conditional delete that met several. derived: what was written because of it.
     """
 
     outcome: Outcome
     stored: Stored
     warnings: tuple[Issue, ...] = ()
     others: tuple[Stored, ...] = ()
+    derived: tuple[Stored, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Caller:
 
     base: the address of this server's FHIR endpoint as the client sees it. wants_outcome: whether warnings are asked
     for too. tells_dangling: whether it tells about references that lead nowhere itself, so that they are not refused.
+    is_system: this service itself, which alone changes its own definitions, and tells no target of them.
     """
 
     actor: str
@@ -77,6 +79,7 @@ class Caller:
     request_hash: str = ""
     wants_outcome: bool = False
     tells_dangling: bool = False
+    is_system: bool = False
 
 
 def request_hash(*parts: bytes | str) -> str:

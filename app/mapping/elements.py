@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar
+from uuid import NAMESPACE_URL, uuid5
 
 from app.fhir.resources import built
 from app.pain.concepts import Coding, Concept
 from app.pain.content import Content
-from app.pain.instruments import codings
-from app.profiles import canonical, toml_files
+from app.pain.instruments.types import codings
+from app.profiles import canonical, package, toml_files
 
 Resource = dict[str, Any]
 Element = dict[str, Any]
@@ -129,6 +130,23 @@ def extensions(element: Element | None, name: str) -> list[Element]:
     return [one for one in (element or {}).get("extension", []) if one["url"] == url]
 
 
+def standard_extension(name: str, value: Any) -> Element:
+    """An extension of HL7's that refers to another resource, e.g. standard_extension("reason", {"reference": …})."""
+    return {"url": _words()["fixed"]["extension"][name], "valueReference": value}
+
+
+def standard_extensions(element: Element, name: str) -> list[Element]:
+    """HL7's extensions of one name on an element."""
+    url = _words()["fixed"]["extension"][name]
+    return [one for one in element.get("extension", []) if one["url"] == url]
+
+
+def identifier_system(name: str) -> str:
+    """The system of identifiers of others, e.g. identifier_system("dicom-uid")."""
+    system: str = _words()["fixed"]["identifier"][name]
+    return system
+
+
 def words_of(element: Element) -> str | None:
     """What a CodeableConcept says to people: its text, or else the first display or code."""
     said = (one.get("display") or one.get("code") for one in element.get("coding", []))
@@ -179,12 +197,43 @@ def named(resources: Iterable[Resource], target_ref: str | None) -> Resource | N
     return next((one for one in resources if f"{one['resourceType']}/{one['id']}" == target_ref), None)
 
 
+def causes_of(condition: Resource) -> list[Element]:
+    """The references of a Condition to what causes it."""
+    found = (one.get("valueReference", {}) for one in standard_extensions(condition, "due-to"))
+    return [one for one in found if "reference" in one]
+
+
+def etiology_id(condition: Resource) -> str:
+    """The id of the cause that was recorded together with a pain. Another cause has another id, and is not a part."""
+    return part_id(condition["id"], "etiology")
+
+
 def parts_of(anchor: Resource) -> list[str]:
-    """The references an anchor makes to the other resources of its record, in its order: the goals and requests of a
-    CarePlan, the grade of a Condition. The Observations of a QuestionnaireResponse point at it, by derivedFrom."""
-    found = [*anchor.get("goal", []), *(one.get("reference", {}) for one in anchor.get("activity", []))]
+    """The references an anchor makes to the other resources of its record, in its order: the goals, requests, sessions
+    and Procedures of a CarePlan, the Devices of a Procedure, the grade of a Condition, the results and the Procedure of
+    a DiagnosticReport. The Observations of a QuestionnaireResponse point at it, by derivedFrom."""
+    activities = anchor.get("activity", [])
+    found = [*anchor.get("goal", []), *(one.get("reference", {}) for one in activities)]
+    results = [one for each in activities for one in results_of(each)]
+    found += [one for one in results if str(one.get("reference")).startswith("Procedure/")]
+    found += [one.get("manipulated", {}) for one in anchor.get("focalDevice", [])]
     found += [one for stage in anchor.get("stage", []) for one in stage.get("assessment", [])]
+    found += [one for one in causes_of(anchor) if one["reference"] == f"Condition/{etiology_id(anchor)}"]
+    found += anchor.get("result", [])
+    found += [one.get("valueReference", {}) for one in standard_extensions(anchor, "part-of")]
     return [one["reference"] for one in found if "reference" in one]
+
+
+def former_parts(anchor: Resource) -> list[str]:
+    """What an anchor no longer refers to and may have written: should it be told again, it is the same resource."""
+    cause = f"Condition/{etiology_id(anchor)}" if anchor["resourceType"] == "Condition" else None
+    return [cause] if cause and cause not in parts_of(anchor) else []
+
+
+def results_of(activity: Element) -> list[Element]:
+    """What an activity of a CarePlan refers to as its outcome."""
+    found: list[Element] = activity.get("outcomeReference", [])
+    return found
 
 
 def new_ids(ids: Callable[[], str]) -> IdOf:
@@ -194,3 +243,14 @@ def new_ids(ids: Callable[[], str]) -> IdOf:
 def kept_ids(known: Mapping[Key, str], ids: Callable[[], str]) -> IdOf:
     """The known id of a key, a new one for a key not seen before."""
     return lambda key: known.get(key) or ids()
+
+
+def part_id(anchor_id: str, key: str) -> str:
+    """The id of a part of a record: it follows from the anchor's, so that whoever writes the part, and however often,
+    writes the same resource. key: what the part is about, e.g. the code of an item."""
+    return str(uuid5(NAMESPACE_URL, f"{package()['canonical']}/part/{anchor_id}/{key}"))
+
+
+def anchored_ids(anchor_id: str, known: Mapping[Key, str]) -> IdOf:
+    """The known id of a key; else the anchor's for a key that is a type only, and the part's for (type, about)."""
+    return lambda key: known.get(key) or (part_id(anchor_id, key[1]) if len(key) > 1 else anchor_id)

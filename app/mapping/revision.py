@@ -4,19 +4,28 @@ what others have added through FHIR stays."""
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from app.mapping.elements import ERROR, Resource, codeable, fixed, is_error
+from app.mapping.elements import ERROR, Resource, codeable, etiology_id, fixed, is_error
 from app.mapping.three_way import three_way, with_theirs
 from app.profiles import package
 
 # R4 has the status "amended" for these only; the others keep the status they are written with.
-_AMENDED = ("Observation", "QuestionnaireResponse")
+_AMENDED = ("Observation", "QuestionnaireResponse", "DiagnosticReport")
 # Where a part names the record it belongs to.
-_BACK = {"Observation": ("derivedFrom", "focus"), "MedicationRequest": ("basedOn",), "ServiceRequest": ("basedOn",)}
+_BACK = {
+    "Observation": ("derivedFrom", "focus"),
+    "MedicationRequest": ("basedOn",),
+    "ServiceRequest": ("basedOn",),
+    "DeviceRequest": ("basedOn",),
+    "Appointment": ("supportingInformation",),
+    "Procedure": ("report", "basedOn"),
+    "Device": ("extension",),
+    "DetectedIssue": ("implicated",),
+}
 _SERVER = ("resourceType", "id", "meta")
 # Elements that follow from the rest of the record.
 _DERIVED = {"Observation": ("value", "dataAbsentReason", "interpretation", "component", "hasMember")}
 # States in which a treatment or goal is still open.
-_OPEN = ("active", "draft", "on-hold", "proposed", "planned", "accepted")
+_OPEN = ("active", "draft", "on-hold", "proposed", "planned", "accepted", "booked")
 
 
 def amended(previous: Sequence[Resource], fresh: Sequence[Resource]) -> list[Resource]:
@@ -53,7 +62,12 @@ def belongs(anchor: Resource, part: Resource) -> bool:
     """Whether a resource the anchor is linked with was written as a part of its record, and not by others."""
     claims = any(url.startswith(package()["canonical"]) for url in part.get("meta", {}).get("profile", ()))
     names = _BACK.get(part["resourceType"], ())
-    back = [one.get("reference") for name in names for one in part.get(name, ())]
+    back = [one.get("valueReference", one).get("reference") for name in names for one in part.get(name, ())]
+    if anchor["resourceType"] == "DiagnosticReport" and part["resourceType"] == "Observation":
+        # In R4 a result does not name its report; one that names another record is a part of that.
+        return claims and not back
+    if part["resourceType"] == "Condition":
+        return claims and part["id"] == etiology_id(anchor)
     return claims and (not names or f"{anchor['resourceType']}/{anchor['id']}" in back)
 
 
@@ -115,7 +129,10 @@ _WITHDRAWN: dict[str, Callable[[Resource], dict[str, Any]]] = {"Condition": _con
 # A treatment that is no longer planned was planned, and perhaps given: it is stopped, not an error. An answer that
 # is taken back was never given.
 _DROPPED: dict[str, Callable[[Resource], dict[str, Any]]] = {
+    "Condition": _condition,
     "MedicationRequest": lambda one: _by_status(one, "stopped") if one.get("status") in _OPEN else one,
     "ServiceRequest": lambda one: _by_status(one, "revoked") if one.get("status") in _OPEN else one,
+    "DeviceRequest": lambda one: _by_status(one, "revoked") if one.get("status") in _OPEN else one,
+    "Appointment": lambda one: _by_status(one, "cancelled") if one.get("status") in _OPEN else one,
     "Goal": lambda one: _goal(one, "cancelled") if one.get("lifecycleStatus") in _OPEN else one,
 }

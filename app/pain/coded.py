@@ -1,10 +1,11 @@
 """Reads and shows what can be said in codes or in words: sites, drugs, diagnoses."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from app.pain.concepts import Coding, Concept
-from app.pain.content import Content
+from app.pain.content import Content, Listing
 from app.pain.reading import Place, Reader, code, fields, text, uri
 
 # SNOMED CT identifiers are 6 to 18 digits, the first not zero (SNOMED CT Release File Specification, section 6.1).
@@ -47,7 +48,9 @@ def _known(coding: Coding, content: Content, place: Place) -> Coding:
     if coding.system not in content.systems.values() and twin in content.systems.values():
         place.at("system").refuse("code-invalid", f"The URI of this code system is {twin}.")
     if coding.system in content.complete and coding.code not in content.complete[coding.system]:
-        place.at("code").refuse("code-invalid", "This code system of ours has no such code.")
+        name = coding.system.rpartition("/")[2]
+        told = f"There is no such code in {name}; the CodeSystem at this URI lists its codes."
+        place.at("code").refuse("code-invalid", told)
     if coding.display:
         return coding
     return Coding(coding.system, coding.code, content.displays.get(coding.key), coding.version)
@@ -77,11 +80,67 @@ def site_reader(content: Content, *, free_text: bool = False) -> Reader:
     return read
 
 
+def named_reader(listing: Listing) -> Reader:
+    """A reader of a name: the id where our list has it, else the words."""
+
+    def read(value: Any, place: Place) -> str | None:
+        words = text(value, place)
+        known = listing.named(words) if words else None
+        return known.id if known else words
+
+    return read
+
+
+def coded_or_worded(listing: Listing, system: str, kinds: tuple[str, ...], content: Content) -> Reader:
+    """A reader of a row of a list: its id, words where it is not listed, or a concept with a code of others."""
+    named, coded = named_reader(listing), concept_reader(content)
+
+    def read(value: Any, place: Place) -> str | Concept | None:
+        if isinstance(value, str):
+            return named(value, place)  # type: ignore[no-any-return]
+        got: Concept | None = coded(value, place)
+        refuse_other_kinds(got, kinds, place.at("code"), content)
+        if got is None or not got.codings:
+            return named(got.text, place) if got else None
+        ours = content.systems[system]
+        return next((one.code for one in got.codings if one.system == ours), got)
+
+    return read
+
+
+def concept_said(concept: Concept | None, *, words: bool = True) -> str | dict[str, str] | None:
+    """A concept of at most one coding in the clinic's JSON: an object, or bare words where `words` allows it."""
+    if concept is None:
+        return None
+    return concept.text if words and not concept.codings else site_view(concept)
+
+
 def refuse_other_kinds(concept: Concept | None, wanted: tuple[str, ...], place: Place, content: Content) -> None:
     """Notes a problem where a code is known to name something else than what is asked for."""
     for kind in (content.kind_of(coding) for coding in (concept.codings if concept else ())):
         if kind is not None and kind not in wanted:
             place.refuse("code-invalid", f"This code names a {kind}, not a {wanted[0]}.")
+
+
+def kind_reader(kinds: tuple[str, ...], content: Content) -> Reader:
+    """A reader of a concept whose code, where it is known, names one of the kinds."""
+    read_concept = concept_reader(content)
+
+    def read(value: Any, place: Place) -> Concept | None:
+        concept: Concept | None = read_concept(value, place)
+        refuse_other_kinds(concept, kinds, place.at("code"), content)
+        return concept
+
+    return read
+
+
+def unchecked(concepts: Sequence[Concept], path: str, content: Content) -> list[str]:
+    """Notes where nothing is known of what one of the concepts names."""
+    return [
+        f"{path}[{index}] was not checked: it is in no list"
+        for index, one in enumerate(concepts)
+        if not any(content.kind_of(coding) for coding in one.codings)
+    ]
 
 
 def worded(value: Any, place: Place) -> Concept | None:
@@ -106,18 +165,6 @@ def coding_view(coding: Coding) -> dict[str, str]:
     view = {"system": coding.system, "code": coding.code}
     view |= {"display": coding.display} if coding.display else {}
     return view | ({"version": coding.version} if coding.version else {})
-
-
-def topical_kinds(words: str, content: Content) -> set[str]:
-    """What a free-text application site says about skin and place, e.g. {"face"}; each word counts once, for the
-    first kind of the list that claims it, so that "not intact" is never "intact"."""
-    found = set()
-    rest = words.casefold()
-    for kind, keywords in content.topical:
-        for keyword in sorted(keywords, key=len, reverse=True):
-            rest, hits = re.subn(rf"(?<!\w){re.escape(keyword)}(?!\w)", "|", rest)
-            found |= {kind} if hits else set()
-    return found
 
 
 def unchecked_site(site: Concept | None, path: str, content: Content) -> list[str]:

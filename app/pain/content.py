@@ -1,26 +1,39 @@
 """Everything the clinic's ideas need to know from the content files, parsed once at start."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from app.pain.concepts import Coding, Concept, Key
-from app.pain.instruments import Instrument, codings, instrument
+from app.pain.diagnoses.rules import DiagnosisRules, diagnosis_rules
+from app.pain.examinations.types import Examinations, examinations
+from app.pain.instruments.types import Instrument, codings, instrument
+from app.pain.plans.lists import PLANNED
 from app.pain.reading import squeezed
+from app.pain.rules.files import guidelines
+from app.pain.rules.guidelines import Guidelines
 from app.profiles import canonical, json_files, toml_files
 
 # What the codes of a list are, in the words of a refusal.
-_KINDS = {"drugs": "medicine", "therapies": "procedure", "routes": "route", "measures": "observation"}
-_THERAPIES = "np-therapy"
+_KINDS = {
+    "drugs": "medicine",
+    "therapies": "procedure",
+    "orders": "procedure",
+    "devices": "device",
+    "routes": "route",
+    "measures": "observation",
+}
+# Those whose concepts are what a diagnosis, or an outcome, may name.
+_NAMED = {"np-symptom": "symptom", "np-nerve": "nerve"}
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One row of a list: a drug, therapy, route or measure.
+    """One row of a list: a drug, therapy, order, device, route or measure.
 
     codings: written for it.  also: further codes it is recognised by.  kind: class of a drug, tier of a therapy,
-    unit of a measure.
+    unit of a measure.  row: everything the file says of it.
     """
 
     id: str
@@ -28,6 +41,7 @@ class Listed:
     kind: str
     codings: tuple[Coding, ...]
     also: tuple[Coding, ...]
+    row: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def concept(self) -> Concept:
@@ -47,7 +61,8 @@ class Listing:
     codes: Mapping[Key, tuple[str, ...]]
 
     def named(self, name: str) -> Listed | None:
-        return self.rows.get(self.names.get(squeezed(name), ""))
+        words = squeezed(name)
+        return self.rows.get(self.names.get(words) or self.names.get(words.replace("-", ""), ""))
 
     def of(self, concept: Concept) -> Listed | None:
         """The row a concept means: by its codes first, among rows that share a code the one its text names."""
@@ -74,29 +89,13 @@ class Listing:
         return [self.rows[name] for coding in concept.codings for name in self.codes.get(coding.key, ())]
 
 
-@dataclass(frozen=True, slots=True)
-class DiagnosisRules:
-    """What is known about diagnoses.
-
-    listed: codes known as diagnoses.  sides: those they state.  headings: code -> what to use instead.
-    chronic: (system, prefix, months).  neuropathic, other_pain: (system, prefix) of codes that say that their pain
-    is neuropathic, or is not.  implausible: distributions that follow no nerve, root or tract.
-    """
-
-    listed: frozenset[Key]
-    sides: Mapping[Key, str]
-    headings: Mapping[Key, str]
-    chronic: tuple[tuple[str, str, int], ...]
-    neuropathic: tuple[tuple[str, str], ...]
-    other_pain: tuple[tuple[str, str], ...]
-    implausible: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Content:
     """systems: name used in content files -> URI.  displays: our display of a code.  complete: code systems we know
     whole, with their codes.  kinds: what a code is, e.g. "diagnosis"; whole: what all codes of a system are.
-    sides: laterality -> coding.  facts: context key -> how it is read."""
+    sides: laterality -> coding.  facts: context key -> how it is read.  dose_units: UCUM code -> row of
+    dose-units.toml.  grading: grading-evidence.toml; refractory: refractory.toml.  icd_11:
+    whether codes of ICD-11 are written.  dose_limits: drug -> mg per day.  outcomes: outcomes.toml."""
 
     instruments: Mapping[str, Instrument]
     systems: Mapping[str, str]
@@ -108,11 +107,20 @@ class Content:
     sides: Mapping[str, Coding]
     drugs: Listing
     therapies: Listing
+    orders: Listing
+    devices: Listing
     routes: Listing
     measures: Listing
     diagnoses: DiagnosisRules
+    grading: Mapping[str, Any]
+    refractory: Mapping[str, Any]
+    icd_11: bool
     facts: Mapping[str, Mapping[str, Any]]
-    topical: tuple[tuple[str, tuple[str, ...]], ...]
+    dose_units: Mapping[str, Mapping[str, Any]]
+    dose_limits: Mapping[str, int]
+    outcomes: Mapping[str, Any]
+    examinations: Examinations
+    guidelines: Guidelines
 
     def own(self, system: str, code: str) -> Coding:
         """A concept of one of our code systems, e.g. own("np-grade", "definite")."""
@@ -129,8 +137,12 @@ class Content:
 
 
 @cache
-def load_content() -> Content:
-    """The content of this package. Raises where a file is malformed: the service must not start then."""
+def load_content(*, icd_11: bool = True, instruments_off: frozenset[str] = frozenset()) -> Content:
+    """The content of this package. Raises where a file is malformed: the service must not start then.
+
+    icd_11: whether codes and displays of ICD-11 are written; those a client sends are kept as they are all the same.
+    instruments_off: ids of instruments that are not offered.
+    """
     words = toml_files("vocabulary")
     own = [one for one in json_files("terminology").values() if one["resourceType"] == "CodeSystem"]
     systems = words["systems"]["system"] | {one["id"]: canonical("CodeSystem", one["id"]) for one in own}
@@ -139,7 +151,8 @@ def load_content() -> Content:
     sides = {row["id"]: codings([row["coding"]], systems)[0] for row in words["laterality"]["side"]}
     diagnoses = codings(words["diagnoses"]["diagnosis"], systems)
     listed = [c for one in lists.values() for row in one.rows.values() for c in (*row.codings, *row.also)]
-    instruments = {name: instrument(file, systems) for name, file in toml_files("instruments").items()}
+    files = {name: file for name, file in toml_files("instruments").items() if name not in instruments_off}
+    instruments = {name: instrument(file, systems) for name, file in files.items()}
     others = {row["kind"]: codings(row["codes"], systems) for row in words["others"]["other"]}
     known = (*(c for row in others.values() for c in row), *diagnoses, *listed, *sides.values(), *sites)
     displays = {c.key: c.display or c.code for c in known}
@@ -147,15 +160,22 @@ def load_content() -> Content:
     return Content(
         instruments=instruments,
         systems=systems,
-        displays=displays,
+        displays={key: display for key, display in displays.items() if icd_11 or key[0] != systems["icd-11"]},
         complete={one["url"]: frozenset(row["code"] for row in one["concept"]) for one in own},
         kinds=_kinds(others, own, lists, {"body site": sites, "side": sides.values(), "diagnosis": diagnoses}),
         whole={systems[name]: kind for name, kind in words["others"]["whole"].items()},
         sites=frozenset(site.key for site in sites),
         sides=sides,
-        diagnoses=_diagnosis_rules(words["diagnoses"], systems),
+        diagnoses=diagnosis_rules(words, systems, icd_11=icd_11),
+        grading=words["grading-evidence"],
+        refractory=words["refractory"],
+        icd_11=icd_11,
         facts=words["plan-context"]["fact"],
-        topical=tuple((row["id"], tuple(row["keywords"])) for row in words["topical-sites"]["kind"]),
+        dose_units={row["ucum"]: row for row in words["dose-units"]["unit"]},
+        dose_limits={row["drug"]: row["most"] for row in words["dose-limits"]["limit"]},
+        outcomes=words["outcomes"],
+        examinations=examinations(toml_files("examinations"), words, systems, displays),
+        guidelines=guidelines(toml_files("guidelines"), words, systems, lists),
         **lists,
     )
 
@@ -166,12 +186,17 @@ def _kinds(
     lists: Mapping[str, "Listing"],
     rest: Mapping[str, Iterable[Coding]],
 ) -> dict[Key, str]:
-    """What every listed code is. A concept of ours is no diagnosis, medicine or site; a therapy is a procedure."""
-    found = {(one["url"], row["code"]): "concept of this service" for one in own for row in one["concept"]}
+    """What every listed code is. A concept of ours is none of these, but for what a record may name."""
+    found = {
+        (one["url"], row["code"]): _NAMED.get(one["id"], "concept of this service")
+        for one in own
+        for row in one["concept"]
+    }
     found |= dict(_listed_kinds(lists))
     found |= {coding.key: kind for kind, codes in (*others.items(), *rest.items()) for coding in codes}
-    therapies = next(one["url"] for one in own if one["id"] == _THERAPIES)
-    return found | {(therapies, name): "procedure" for name in lists["therapies"].rows}
+    urls = {one["id"]: one["url"] for one in own}
+    planned = {(urls[system], row): _KINDS[name] for system, name in PLANNED.items() for row in lists[name].rows}
+    return found | planned
 
 
 def _listed_kinds(lists: Mapping[str, "Listing"]) -> Iterable[tuple[Key, str]]:
@@ -184,6 +209,8 @@ def _rows(words: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
     return {
         "drugs": words["drugs"]["drug"],
         "therapies": words["therapies"]["therapy"],
+        "orders": words["orders"]["order"],
+        "devices": words["devices"]["device"],
         "routes": words["routes"]["route"],
         "measures": words["goals"]["measure"],
     }
@@ -198,7 +225,7 @@ def _listing(rows: Iterable[Mapping[str, Any]], systems: Mapping[str, str]) -> L
         label = row.get("name") or row["label"]
         also = codings([*row.get("also", []), *row.get("related", [])], systems)
         kind = row.get("class") or row.get("tier") or row.get("unit", "")
-        one = Listed(row["id"], label, kind, codings(row["codings"], systems), also)
+        one = Listed(row["id"], label, kind, codings(row["codings"], systems), also, row)
         found[one.id] = one
         more = row.get("narrower", [])
         narrower |= {squeezed(name) for name in more}
@@ -206,17 +233,7 @@ def _listing(rows: Iterable[Mapping[str, Any]], systems: Mapping[str, str]) -> L
             names.setdefault(squeezed(name), one.id)
         for coding in (*one.codings, *also):
             codes[coding.key] = (*codes.get(coding.key, ()), one.id)
+    for name, row_id in list(names.items()):
+        # "root block" for root-block, where it means nothing else.
+        names.setdefault(name.replace("-", ""), row_id)
     return Listing(found, names, frozenset(narrower), codes)
-
-
-def _diagnosis_rules(file: Mapping[str, Any], systems: Mapping[str, str]) -> DiagnosisRules:
-    rows = file["diagnosis"]
-    return DiagnosisRules(
-        listed=frozenset((systems[r["system"]], r["code"]) for r in rows),
-        sides={(systems[r["system"]], r["code"]): r["laterality"] for r in rows if "laterality" in r},
-        headings={(systems[r["system"]], r["code"]): r["instead"] for r in file["header"]},
-        chronic=tuple((systems[r["system"]], r["prefix"], r["months"]) for r in file["chronic"]),
-        neuropathic=tuple((systems[r["system"]], r["prefix"]) for r in file["neuropathic"]),
-        other_pain=tuple((systems[r["system"]], r["prefix"]) for r in file["other-pain"]),
-        implausible=frozenset(file["implausible"]),
-    )

@@ -4,6 +4,7 @@ A reader takes a JSON value and its place; it returns what it read, or notes a p
 """
 
 import re
+from calendar import monthrange
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -198,6 +199,14 @@ def past_moment(now: datetime) -> Reader:
     return read
 
 
+def moment(value: Any, place: Place) -> str | None:
+    """A date-time with seconds and zone, past or future; kept as written."""
+    if _moment(value) is not None:
+        return str(value)
+    place.refuse("value", "Expected a date and time with seconds and zone, e.g. 2026-05-01T09:30:00+02:00.")
+    return None
+
+
 def _moment(value: Any) -> datetime | None:
     if not isinstance(value, str) or not _DATE_TIME.fullmatch(value):
         return None
@@ -246,6 +255,15 @@ def _first_day(value: Any) -> date | None:
 def earliest(partial: str) -> date:
     """The first day a date, perhaps only a year or a month, can mean."""
     return date.fromisoformat((partial + "-01-01")[:10])
+
+
+def latest(partial: str) -> date:
+    """The last day a date, perhaps only a year or a month, can mean."""
+    first = earliest(partial)
+    if len(partial) == len("2026-01-31"):
+        return first
+    last_month = date(first.year, 12 if len(partial) == len("2026") else first.month, 1)
+    return date(last_month.year, last_month.month, monthrange(last_month.year, last_month.month)[1])
 
 
 def squeezed(words: str) -> str:

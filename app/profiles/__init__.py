@@ -4,9 +4,11 @@ import gzip
 import hashlib
 import json
 import tomllib
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 FOLDER = Path(__file__).parent
@@ -26,15 +28,35 @@ def canonical(kind: str, name: str) -> str:
 
 
 def json_files(folder: str) -> dict[str, dict[str, Any]]:
-    """Every JSON file of a content folder, by file stem, in name order. Decimals keep their digits."""
+    """Every JSON file of a content folder, by file stem, in name order. Decimals keep their digits.
+
+    Read anew each time: what comes belongs to the caller.
+    """
     return {
         path.stem: json.loads(path.read_text("utf-8"), parse_float=Decimal)
         for path in sorted((FOLDER / folder).glob("*.json"))
     }
 
 
-def toml_files(folder: str) -> dict[str, dict[str, Any]]:
-    """Every TOML file of a content folder, by file stem, in name order. Decimals keep their digits."""
+def shared_json(folder: str) -> Mapping[str, dict[str, Any]]:
+    """As json_files, but read once and shared: nobody changes what comes."""
+    return _shared(FOLDER, folder, json_files)
+
+
+def toml_files(folder: str) -> Mapping[str, dict[str, Any]]:
+    """Every TOML file of a content folder, by file stem, in name order. Decimals keep their digits.
+
+    Read once and shared: nobody changes what comes.
+    """
+    return _shared(FOLDER, folder, _toml_files)
+
+
+@cache
+def _shared(_: Path, folder: str, read: Callable[[str], dict[str, dict[str, Any]]]) -> Mapping[str, dict[str, Any]]:
+    return MappingProxyType(read(folder))
+
+
+def _toml_files(folder: str) -> dict[str, dict[str, Any]]:
     return {
         path.stem: tomllib.loads(path.read_text("utf-8"), parse_float=Decimal)
         for path in sorted((FOLDER / folder).glob("*.toml"))

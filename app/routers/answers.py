@@ -10,6 +10,8 @@ from app.routers import errors, exchange
 from app.routers.exchange import fhir_base, service
 from app.store.idempotency import Answer
 
+# A header must not grow without end; the OperationOutcome says how to find all.
+_MOST_LINKS = 40
 _TOLD_OF_DELETION = {
     "deleted": "Deleted; the history is kept.",
     "unchanged": "There was nothing to delete.",
@@ -19,13 +21,17 @@ _TOLD_OF_DELETION = {
 async def written(request: Request, write: Write, body: bytes = b"") -> Response:
     """Do one write and answer it (R4 3.1.0.1.8). body: as it was sent, for the Idempotency-Key."""
     wanted = exchange.returned(request, "representation")
+    links: list[str] = []
 
     def answer(done: list[Written]) -> Answer:
+        links[:] = _derived(request, done[0])
         return answer_of(request, done[0], wanted)
 
     made = await service(request).intake.accept([write], exchange.caller(request, body), answer)
     response = exchange.respond(request, made)
     _name_place(request, response)
+    if links:
+        response.headers["Link"] = ", ".join(links)
     is_done = bool(response.body) == (wanted != "minimal") and not made.replayed
     if is_done and exchange.preference(request, "return") == wanted:
         response.headers["Preference-Applied"] = f"return={wanted}"
@@ -40,6 +46,11 @@ def answer_of(request: Request, done: Written, wanted: str) -> Answer:
         return Answer(200 if body else status, body)
     base = "" if done.stored.deleted else fhir_base(request)
     return exchange.version_answer(200 if status == 204 and body else status, done.stored, body=body, base=base)
+
+
+def _derived(request: Request, done: Written) -> list[str]:
+    """Links to what was written because of a write, as header values."""
+    return [f'<{fhir_base(request)}/{one.type}/{one.id}>; rel="related"' for one in done.derived[:_MOST_LINKS]]
 
 
 def shown(request: Request, done: Written, wanted: str) -> bytes:

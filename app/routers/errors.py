@@ -13,6 +13,7 @@ from starlette.responses import Response
 from app.fhir.json import dumps
 from app.fhir.outcomes import (
     Conflict,
+    Forbidden,
     Gone,
     Issue,
     NotAcceptable,
@@ -38,6 +39,7 @@ from app.routers.methods import allow, is_of_no_type
 from app.store.database import Unavailable, Unsure
 
 _STATUS: dict[type[Refused], int] = {
+    Forbidden: 403,
     NotFound: 404,
     NotSupported: 405,
     NotAcceptable: 406,
@@ -51,6 +53,8 @@ _STATUS: dict[type[Refused], int] = {
 }
 # A request that breaks base FHIR is a 400; content that breaks a profile, a binding or a rule is a 422.
 _BREAKS_RULES = ("invariant", "code-invalid", "business-rule")
+# What a Questionnaire asks of the answers to it.
+_OF_QUESTIONNAIRES = ("dmt-item-", "dmt-answer-")
 _FRAMEWORK = {
     404: ("not-found", "There is nothing at this address."),
     405: ("not-supported", "This address does not offer that method."),
@@ -70,7 +74,12 @@ def status_of(refused: Refused) -> int:
     """The HTTP status that tells a refusal."""
     if type(refused) in _STATUS:
         return _STATUS[type(refused)]
-    return 422 if all(issue.profile or issue.code in _BREAKS_RULES for issue in refused.issues) else 400
+    return 422 if all(_breaks_a_rule(issue) for issue in refused.issues) else 400
+
+
+def _breaks_a_rule(issue: Issue) -> bool:
+    is_by_code = issue.code in _BREAKS_RULES or issue.rule.startswith(_OF_QUESTIONNAIRES)
+    return bool(issue.profile) or is_by_code
 
 
 def told(error: Refused | Unavailable) -> tuple[int, Sequence[Issue]]:

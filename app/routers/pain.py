@@ -1,4 +1,4 @@
-"""The clinic API: assessments, diagnoses and treatment plans in the clinic's own words."""
+"""The clinic API: assessments, diagnoses, treatment plans and examinations in the clinic's own words."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,8 +18,9 @@ from app.mapping.clinic import KINDS, Kind
 from app.mapping.elements import is_error
 from app.mapping.revision import withdraw
 from app.mapping.status import live_status
-from app.pain.instruments import instrument_view
-from app.routers import bodies, documented, exchange
+from app.pain.examinations.examinations import examination_type_view
+from app.pain.instruments.views import instrument_view
+from app.routers import bodies, documented, exchange, judgements
 from app.routers.bodies import Body
 from app.routers.exchange import service
 from app.service import Service
@@ -45,6 +46,24 @@ async def instrument(request: Request, name: str) -> Response:
     return _json(request, instrument_view(found))
 
 
+@router.get("/examination-types", summary="The examinations this server records")
+async def examination_types(request: Request) -> Response:
+    exchange.require_known(request)
+    content = service(request).content
+    found = content.examinations.types.values()
+    return _json(request, {"examination_types": [examination_type_view(one, content) for one in found]})
+
+
+@router.get("/examination-types/{name}", summary="One examination: parameters, units, findings, what qualifies them")
+async def examination_type(request: Request, name: str) -> Response:
+    exchange.require_known(request)
+    content = service(request).content
+    found = content.examinations.types.get(name)
+    if found is None:
+        raise NotFound([Issue("not-found", "There is no such examination here; /pain/examination-types lists them.")])
+    return _json(request, examination_type_view(found, content))
+
+
 async def record(request: Request, kind: Kind) -> Response:
     """Map, check and store a record; `dry_run=true` shows the Bundle and stores nothing."""
     exchange.require_known(request, "dry_run")
@@ -52,15 +71,19 @@ async def record(request: Request, kind: Kind) -> Response:
     body = await bodies.read_body(request)
     if not dry_run and (replay := await parts.intake.recall(exchange.caller(request, body.text))):
         return exchange.respond(request, replay, JSON)
-    clinical = kind.read(body.tree, parts.content, _now(parts))
+    judged = await judgements.judged(request, kind, kind.read(body.tree, parts.content, _now(parts)), here)
+    clinical = judged.clinical
     patient_ref, patient_write = here.patient(clinical.patient)
     resources = kind.to_fhir(clinical, parts.content, patient_ref, parts.new_id, ())
-    writes = [*patient_write, *records.creations(resources)]
-    notes = await here.unheld(kind.view(clinical, parts.content), resources)
+    notes = [*await here.unheld(kind.view(clinical, parts.content), resources), *judged.notes]
+    if refused := judgements.refused(request, kind, judged, notes):
+        return refused
+    issues = judgements.issues_of(request, kind, judged, resources, patient_ref)
+    writes = [*patient_write, *records.creations([*resources, *issues])]
     if dry_run:
         parts.intake.check(writes)
         return exchange.respond(request, Answer(200, _dry_run(writes)))
-    results = _noted(kind.results(clinical, parts.content, resources), notes)
+    results = _noted(kind.results(clinical, parts.content, resources), notes) | judgements.told(kind, judged.results)
     return await _store(request, body, kind, writes, resources[0]["id"], results, status=201)
 
 
@@ -74,8 +97,9 @@ async def show(request: Request, kind: Kind, record_id: str) -> Response:
     notes = [f"{place} was changed through FHIR; this view does not show it." for place in elsewhere]
     notes += [f"{link} is linked with this record, but is not a part that this view shows." for link in found.unshown]
     results = _noted(kind.results(clinical, parts.content, found.resources), notes)
+    results |= judgements.told(kind, judgements.stored(request, kind, found))
     told = {"id": record_id, **live_status(found.resources), **kind.view(clinical, parts.content), **results}
-    told["resources"] = [records.name(resource) for resource in found.resources if not is_error(resource)]
+    told["resources"] = [records.name(resource) for resource in found.everything if not is_error(resource)]
     answer = exchange.version_answer(200, found.stored[0], body=lossless.dumps(told))
     return exchange.respond(request, replace(answer, etag=found.tag), JSON)
 
@@ -89,17 +113,29 @@ async def amend(request: Request, kind: Kind, record_id: str) -> Response:
         return exchange.respond(request, replay, JSON)
     found = await here.load(kind, record_id)
     _require_tag(request, found)
-    before = kind.view(here.clinical(found), parts.content)
+    recorded, now = here.clinical(found), _now(parts)
+    before = kind.view(recorded, parts.content)
     kept = {name: before[name] for name in kind.kept if name in before}
-    sent = {name: value for name, value in body.tree.items() if name not in kind.computed}
-    clinical = kind.read({**kept, **sent}, parts.content, _now(parts))
+    # Null says nothing, as everywhere; what is recorded stays.
+    sent = {
+        name: value
+        for name, value in body.tree.items()
+        if name not in kind.computed and (value is not None or name not in kept)
+    }
+    clinical = kind.settled(recorded, kind.read({**kept, **sent}, parts.content, now), now)
     await here.require_same_patient(before["patient"], clinical.patient)
+    judged = await judgements.judged(request, kind, clinical, here, found)
+    clinical = judged.clinical
     resources = kind.amend(clinical, parts.content, before["patient"], parts.new_id, found.resources)
-    notes = await here.unheld(kind.view(clinical, parts.content), resources)
+    notes = [*await here.unheld(kind.view(clinical, parts.content), resources), *judged.notes]
     elsewhere = kind.changed_elsewhere(parts.content, before["patient"], resources)
     notes += [f"{place} was changed through FHIR and stays as it is." for place in elsewhere]
-    results = _noted(kind.results(clinical, parts.content, resources), notes)
-    return await _store(request, body, kind, records.next_versions(resources, found), record_id, results, status=200)
+    if refused := judgements.refused(request, kind, judged, notes):
+        return refused
+    issues = judgements.issues_of(request, kind, judged, resources, before["patient"], found.issues)
+    results = _noted(kind.results(clinical, parts.content, resources), notes) | judgements.told(kind, judged.results)
+    writes = records.next_versions([*resources, *issues], found)
+    return await _store(request, body, kind, writes, record_id, results, status=200)
 
 
 async def withdrawn(request: Request, kind: Kind, record_id: str) -> Response:
@@ -107,7 +143,7 @@ async def withdrawn(request: Request, kind: Kind, record_id: str) -> Response:
     exchange.require_known(request)
     found = await _records(request).load(kind, record_id)
     _require_tag(request, found)
-    in_error = withdraw([resource for resource in found.resources if not is_error(resource)])
+    in_error = withdraw([resource for resource in found.everything if not is_error(resource)])
     writes, caller = records.next_versions(in_error, found), _caller(request, b"")
     answer = await service(request).intake.accept(writes, caller, lambda _: Answer(204, b""))
     return exchange.respond(request, answer)
@@ -204,13 +240,22 @@ def _add_routes(kind: Kind) -> None:
 
     one, body = f"/{kind.name}/{{record_id}}", documented.body(kind.name, JSON)
     dry_run = documented.parameters(dry_run="true: answer the Bundle and store nothing.")
-    for path, endpoint, method, summary, extra in (
-        (f"/{kind.name}", post, "POST", f"Record {kind.title}", body | dry_run),
-        (one, get, "GET", f"The clinic's view of {kind.title}, rebuilt from FHIR", {}),
-        (one, put, "PUT", f"Amend {kind.title}: new versions, nothing is lost", body),
-        (one, delete, "DELETE", f"Withdraw {kind.title}: entered in error, history kept", {}),
+    for path, endpoint, method, status, summary, extra in (
+        (f"/{kind.name}", post, "POST", 201, f"Record {kind.title}", body | dry_run),
+        (one, get, "GET", 200, f"The clinic's view of {kind.title}, rebuilt from FHIR", {}),
+        (one, put, "PUT", 200, f"Amend {kind.title}: new versions, nothing is lost", body),
+        (one, delete, "DELETE", 204, f"Withdraw {kind.title}: entered in error, history kept", {}),
     ):
-        router.add_api_route(path, endpoint, methods=[method], summary=summary, openapi_extra=extra, name=summary)
+        router.add_api_route(
+            path,
+            endpoint,
+            methods=[method],
+            status_code=status,
+            responses=documented.REFUSED | (documented.SHOWN if method == "POST" else {}),
+            summary=summary,
+            openapi_extra=extra,
+            name=summary,
+        )
 
 
 for _one in KINDS.values():

@@ -213,6 +213,16 @@ class SearchIndex(SQLModel, table=True):
     parameters: str
 
 
+class Published(SQLModel, table=True):
+    """Which of our own definitions are stored, in one row called "definitions". keys: [type, id] pairs, as JSON."""
+
+    __tablename__ = "published"
+
+    name: str = Field(primary_key=True)
+    digest: str
+    keys: str
+
+
 class Reindex(SQLModel, table=True):
     """The types whose resources are, or last were, indexed anew; JSON lists of the codes concerned.
 

@@ -1,21 +1,29 @@
-"""Concept maps: ours, made from the content files, and what any map says of a code (R4 ConceptMap, $translate)."""
+"""What a concept map says of a code (R4 ConceptMap, $translate)."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from app.profiles import canonical, package, toml_files
+from app.terminology.own_maps import REVERSED
 
-# How a target stands to its source, and how the source then stands to the target (R4 concept-map-equivalence).
-_REVERSED = {"wider": "narrower", "narrower": "wider", "subsumes": "specializes", "specializes": "subsumes"}
 NO_TRANSLATION = frozenset({"unmatched", "disjoint"})
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """A fact a translation may depend on, or that it gives besides. element: the definition of the element that holds
+    it, e.g. our laterality."""
+
+    element: str
+    system: str
+    code: str
+    display: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A code to be translated. target: the code system wanted, "" for any; source_set, target_set: the value sets it
-    is to be understood in, "" for any."""
+    is to be understood in, "" for any; dependencies: what is known besides the code."""
 
     system: str
     code: str
@@ -24,17 +32,20 @@ class Asked:
     source_set: str = ""
     target_set: str = ""
     reverse: bool = False
+    dependencies: tuple[Dependency, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What a map says. code: "" where it says that there is no translation; source: the canonical URL of the map."""
+    """What a map says. code: "" where it says that there is no translation; source: the canonical URL of the map;
+    products: what is given together with the target."""
 
     equivalence: str
     system: str
     code: str
     display: str
     source: str
+    products: tuple[Dependency, ...] = ()
 
 
 def covers(concept_map: Mapping[str, Any], asked: Asked) -> bool:
@@ -52,6 +63,15 @@ def translated(concept_map: Mapping[str, Any], asked: Asked) -> list[Match]:
         made = _backwards(group, asked, url) if asked.reverse else _forwards(group, asked, url)
         found |= dict.fromkeys(made)
     return list(found)
+
+
+def depending(concept_map: Mapping[str, Any], asked: Asked) -> list[Dependency]:
+    """The facts on which further translations depend, that were not among what was asked with the code."""
+    if asked.reverse:
+        return []
+    elements = (_element(group, asked.code) for group in _groups(concept_map, asked))
+    targets = (target for element in elements if element for target in element.get("target", ()))
+    return list(dict.fromkeys(one for target in targets for one in _missing(target, asked)))
 
 
 def elsewhere(concept_map: Mapping[str, Any], asked: Asked) -> list[str]:
@@ -82,7 +102,9 @@ def _forwards(group: Mapping[str, Any], asked: Asked, url: str) -> Iterator[Matc
     system = str(group.get("target", ""))
     element = _element(group, asked.code)
     for target in element.get("target", ()) if element else ():
-        yield Match(target["equivalence"], system, target.get("code", ""), target.get("display", ""), url)
+        if not _missing(target, asked):
+            found = (target["equivalence"], system, target.get("code", ""), target.get("display", ""), url)
+            yield Match(*found, _facts(target, "product"))
     if element is None:
         unmapped = group.get("unmapped", {})
         if unmapped.get("mode") == "fixed":
@@ -96,47 +118,19 @@ def _backwards(group: Mapping[str, Any], asked: Asked, url: str) -> Iterator[Mat
         for target in element.get("target", ()):
             equivalence = target["equivalence"]
             if target.get("code") == asked.code and equivalence != "unmatched":
-                turned = _REVERSED.get(equivalence, equivalence)
+                # What was translated under a condition says more than what it was translated from.
+                turned = "wider" if target.get("dependsOn") else REVERSED.get(equivalence, equivalence)
                 yield Match(turned, str(group.get("source", "")), element["code"], element.get("display", ""), url)
 
 
-@cache
-def own_maps() -> tuple[Mapping[str, Any], ...]:
-    """The maps of this service: the medicines of its content, from RxNorm to ATC."""
-    return (_medicines(),)
+def _missing(target: Mapping[str, Any], asked: Asked) -> list[Dependency]:
+    """What a target depends on and was not told."""
+    known = {(one.element, system, one.code) for one in asked.dependencies for system in (one.system, "")}
+    return [one for one in _facts(target, "dependsOn") if (one.element, one.system, one.code) not in known]
 
 
-def _medicines() -> dict[str, Any]:
-    """A drug has one ingredient in RxNorm, and in ATC a code for each use: the two are related, not the same."""
-    file, systems = toml_files("vocabulary")["drugs"], toml_files("vocabulary")["systems"]["system"]
-    pairs = [(each, other) for row in file["drug"] for each, other in _pairs(row.get("codings", ()))]
-    elements: dict[str, dict[str, Any]] = {}
-    for source, target in pairs:
-        named = {"code": source["code"], "display": source["display"], "target": []}
-        found = {"code": target["code"], "display": target["display"], "equivalence": "relatedto"}
-        targets = elements.setdefault(source["code"], named)["target"]
-        if found not in targets:
-            targets.append(found)
-    group = {"source": systems["rxnorm"], "target": systems["atc"], "element": list(elements.values())}
-    return {
-        "resourceType": "ConceptMap",
-        "id": "np-medicines",
-        "url": canonical("ConceptMap", "np-medicines"),
-        "version": package()["version"],
-        "name": "NpMedicines",
-        "title": "Medicines for neuropathic pain, from RxNorm to ATC",
-        "status": "draft",
-        "date": file["version"],
-        "publisher": "Dermatome",
-        "description": "The RxNorm and ATC codes this service writes for one medicine.",
-        "copyright": "RxNorm: courtesy of the U.S. National Library of Medicine. ATC: (c) WHO Collaborating Centre for "
-        "Drug Statistics Methodology. The rest: Apache-2.0.",
-        "group": [group],
-    }
-
-
-def _pairs(codings: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    by_system: dict[str, list[Mapping[str, Any]]] = {}
-    for each in codings:
-        by_system.setdefault(each["system"], []).append(each)
-    yield from ((one, other) for one in by_system.get("rxnorm", ()) for other in by_system.get("atc", ()))
+def _facts(target: Mapping[str, Any], name: str) -> tuple[Dependency, ...]:
+    rows = target.get(name, ())
+    return tuple(
+        Dependency(one["property"], one.get("system", ""), one["value"], one.get("display", "")) for one in rows
+    )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from app.profiles import json_files, r4, toml_files
+from app.profiles import r4, shared_json, toml_files
 from app.terminology.concepts import Concept, concept_of, flat
 from app.terminology.expansion import Answer, CodeSystem, ValueSet, expand, read_code_system, read_designations
 from app.terminology.grammars import GRAMMARS
@@ -236,6 +236,6 @@ def _fragments() -> frozenset[str]:
 
 def load_terminology(resources: Iterable[Mapping[str, Any]] = ()) -> Terminology:
     """Base R4, our own content, and further CodeSystem and ValueSet resources."""
-    own = [each for each in json_files("terminology").values() if each["resourceType"] in ("CodeSystem", "ValueSet")]
+    own = [each for each in shared_json("terminology").values() if each["resourceType"] in ("CodeSystem", "ValueSet")]
     base = r4()
     return Terminology(base["code_systems"], base["value_sets"], [*own, *resources])

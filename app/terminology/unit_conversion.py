@@ -69,6 +69,30 @@ def canonical(value: Decimal, unit: str) -> tuple[float, str] | None:
         return None
 
 
+def exactly(value: int | Decimal, unit: str, into: str) -> int | Decimal | None:
+    """The same amount in another unit, None where it cannot be told without rounding.
+
+    Nor where the units hide what is measured: bare numbers (% and mmol/mol are not the same HbA1c), and units with an
+    offset (a difference in Cel is no temperature).
+    """
+    own, wanted = scale_of(unit), scale_of(into)
+    if abs(Decimal(value).adjusted()) > _GREATEST_POWER:
+        return None
+    if own is None or wanted is None or own.dimensions != wanted.dimensions or not own.dimensions:
+        return None
+    if own.offset or wanted.offset:
+        return None
+    amount = Fraction(value) * own.factor / wanted.factor
+    rest = amount.denominator
+    for prime in (2, 5):
+        while rest % prime == 0:
+            rest //= prime
+    if rest != 1:
+        return None
+    exact = Decimal(amount.numerator) / Decimal(amount.denominator)
+    return exact if Fraction(exact) == amount else None
+
+
 @lru_cache(maxsize=4096)
 def scale_of(unit: str) -> Scale | None:
     """How values in a unit become canonical; None for what is no unit of UCUM or cannot be converted."""

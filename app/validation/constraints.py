@@ -1,10 +1,11 @@
 """Constraints on one element: a quick look first, then the closures for what does not surely hold."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from app.fhir.fhirpath import FhirPathError, Node
 from app.fhir.fhirpath.native import quick_test
+from app.validation.guards import codes_of, guard_of
 from app.validation.rules import Constraint
 from app.validation.telling.report import Report, Scope, Spot
 
@@ -15,12 +16,12 @@ _PRESUMES = {"bdl-8": "fullUrl", "ras-2": "probability"}
 _OPEN = frozenset({"rng-2", "vs-1"})
 
 
-def check_constraints(report: Report, constraints: Iterable[Constraint], node: Node, spot: Spot, scope: Scope) -> bool:
+def check_constraints(report: Report, constraints: Sequence[Constraint], node: Node, spot: Spot, scope: Scope) -> bool:
     """Report the constraints that do not hold; answers whether the steps that expressions may take have sufficed."""
     is_sound = scope.is_sound and node.extra is None and not report.is_full
     open_ = [
         each
-        for each in constraints
+        for each in _applicable(constraints, node)
         if not (is_sound and _holds_surely(each, node, scope)) and not _is_moot(each.key, node.value, scope)
     ]
     has_steps = True
@@ -37,6 +38,15 @@ def check_constraints(report: Report, constraints: Iterable[Constraint], node: N
             told = f"{each.key}: {each.human.rstrip('.')}"
             report.add("invariant", told, spot, severity=each.severity, rule=each.key)
     return has_steps
+
+
+def _applicable(constraints: Sequence[Constraint], node: Node) -> Sequence[Constraint]:
+    """Without those that are about codes the element does not have."""
+    guards = [guard_of(each.expression.text) for each in constraints]
+    if not any(guards) or node.extra is not None or (codes := codes_of(node.value)) is None:
+        return constraints
+    pairs = zip(constraints, guards, strict=True)
+    return [each for each, guard in pairs if guard is None or not codes.isdisjoint(guard)]
 
 
 def _holds_surely(constraint: Constraint, node: Node, scope: Scope) -> bool:

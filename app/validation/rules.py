@@ -8,6 +8,7 @@ from app.fhir.fhirpath import Expression, compile_expression
 from app.fhir.outcomes import Severity
 from app.validation.checks.primitives import Check, primitive_checks
 
+_LANGUAGES = "http://hl7.org/fhir/ValueSet/languages"
 # Constraints that checks of this package hold more strictly than their expressions say.
 NATIVE = frozenset({"ele-1", "ext-1", "dom-2", "dom-3", "dom-4", "dom-5", "ref-1", "txt-1", "txt-2"})
 
@@ -58,6 +59,11 @@ class Element:
     @property
     def is_many(self) -> bool:
         return self.most is None or self.most > 1
+
+    @property
+    def is_human_language(self) -> bool:
+        """Whether its value is a code of BCP 47. The language of an Expression is a media type."""
+        return self.name == "language" and (self.binding is None or self.binding.value_set == _LANGUAGES)
 
 
 @dataclass(slots=True, eq=False)

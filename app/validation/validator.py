@@ -1,16 +1,17 @@
 """The validator: definitions compiled once, then asked for every resource."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from app.fhir.json import dumps
 from app.fhir.outcomes import Issue, Severity
-from app.profiles import json_files, r4, r4_digest
+from app.profiles import r4, r4_digest, shared_json
 from app.terminology import Terminology, load_terminology
 from app.validation.checks.questionnaires import by_canonical
 from app.validation.conformance import Conformance
-from app.validation.gate.cache import Cache
+from app.validation.gate.cache import Cache, digest
 from app.validation.gate.gate import Gate
 from app.validation.profiles import Profiles
 from app.validation.rules import BaseRules
@@ -52,8 +53,9 @@ class Validator:
         self._profiles.unknown = unknown_profiles
         self._conformance = Conformance(self._rules, self._profiles, Slicer(self._rules, self._profiles, terminology))
         self.resource_types = self._rules.resource_types
-        require_sound(own, found, self._profiles)
-        self._own, self._cache = own, cache or Cache()
+        self._urls = [each["url"] for each in own]
+        self._key, self._cache = digest(dumps(each) for each in own), cache or Cache()
+        self._cache.once(self._key, partial(require_sound, own, found, self._profiles))
 
     @property
     def terminology(self) -> Terminology:
@@ -63,7 +65,7 @@ class Validator:
     @cached_property
     def _gate(self) -> Gate:
         gate = Gate(self._rules, self._conformance, self._walk, self._cache)
-        gate.prepare(self._own)
+        gate.prepare(self._urls, self._key)
         return gate
 
     def prepare(self) -> "Validator":
@@ -123,6 +125,6 @@ def load_validator(
     for each in definitions:
         further.setdefault(str(each.get("resourceType")), []).append(each)
     terminology = load_terminology([*further.get("CodeSystem", ()), *further.get("ValueSet", ())])
-    structures = [*json_files("structuredefinitions").values(), *further.get("StructureDefinition", ())]
+    structures = [*shared_json("structuredefinitions").values(), *further.get("StructureDefinition", ())]
     kept = Cache(cache, r4_digest())
     return Validator(r4(), terminology, structures, unknown_profiles, kept, further.get("Questionnaire", ()))

@@ -229,7 +229,7 @@ class Walk:
         elif rule.name == "xhtml":
             for key, text in narrative_flaws(value):
                 self.report.add("invariant", text, spot, rule=key)
-        elif rule.name == "code" and slot.element.name == "language" and self.is_no_language(value):
+        elif rule.name == "code" and slot.element.is_human_language and self.is_no_language(value):
             text = "Expected a language code of BCP 47, e.g. en or de-CH"
             self.report.add("code-invalid", text, spot, rule="dmt-language", expected="a language code of BCP 47")
         else:

@@ -11,6 +11,7 @@ import pytest_asyncio
 from fhirclient.models.capabilitystatement import CapabilityStatement
 
 from app.fhir.json import parse_object
+from app.profiles import json_files
 from app.settings import Settings
 from app.store.parameters import load_parameters
 from app.validation import load_validator
@@ -296,6 +297,9 @@ CALLS: dict[str, list[tuple[str, str, Json | None]]] = {
             "/ConceptMap/$translate?system=http://www.nlm.nih.gov/research/umls/rxnorm&code=704",
             None,
         )
+    ],
+    "QuestionnaireResponse-extract": [
+        ("POST", "/QuestionnaireResponse/$extract", json_files("examples/requests")["extract"])
     ],
     "diff": [("GET", "/Patient/a/$diff?from=1&to=1", None)],
     "reindex": [("POST", "/$reindex", None)],

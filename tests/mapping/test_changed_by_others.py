@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from app.mapping.careplan import plan_from_fhir, plan_to_fhir
-from app.mapping.condition import diagnosis_from_fhir, diagnosis_to_fhir
+from app.mapping.careplans.careplan import plan_from_fhir, plan_to_fhir
+from app.mapping.conditions.condition import diagnosis_from_fhir, diagnosis_to_fhir
 from app.mapping.elements import Resource, Unrecognised
-from app.mapping.observation import assessment_to_fhir
-from app.pain.activities import TitrationStep
-from app.pain.assessments import read_assessment
+from app.mapping.questionnaires.observation import assessment_to_fhir
 from app.pain.content import load_content
-from app.pain.diagnoses import read_diagnosis
-from app.pain.scoring import score
-from app.pain.treatments import read_plan
+from app.pain.diagnoses.diagnoses import read_diagnosis
+from app.pain.instruments.assessments import read_assessment
+from app.pain.instruments.scoring import score
+from app.pain.plans.activities import TitrationStep
+from app.pain.plans.treatments import read_plan
 from tests.pain.cases import CASES, NOW, diagnosis
 
 CONTENT = load_content()

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from app.mapping.careplan import amend_plan, plan_from_fhir, plan_to_fhir
+from app.mapping.careplans.careplan import amend_plan, plan_from_fhir, plan_to_fhir
 from app.mapping.elements import Resource
 from app.pain.content import load_content
-from app.pain.treatments import TreatmentPlan, read_plan
+from app.pain.plans.treatments import TreatmentPlan, read_plan
 from app.validation import load_validator
 from tests.pain.cases import NOW
 
@@ -69,7 +69,10 @@ def test_a_therapy_posted_as_a_code_has_its_tier_too() -> None:
 
 
 def test_a_repeated_drug_is_matched_by_content_before_position() -> None:
-    morning, night, more = ({"drug": "morphine", "daily_dose_mg": dose} for dose in (10, 20, 30))
+    morning, night, more = (
+        {"drug": "morphine", "daily_dose_mg": dose, "route": route}
+        for dose, route in ((10, "oral"), (20, "rectal"), (30, "intrathecal"))
+    )
     before = planned(activities=[morning, night])
     numbers = count(1)
 

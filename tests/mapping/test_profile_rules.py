@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from app.mapping.condition import diagnosis_to_fhir
+from app.mapping.conditions.condition import diagnosis_to_fhir
 from app.mapping.elements import Resource
-from app.mapping.observation import assessment_to_fhir
+from app.mapping.questionnaires.observation import assessment_to_fhir
 from app.mapping.status import live_status
-from app.pain.assessments import read_assessment
 from app.pain.content import load_content
-from app.pain.diagnoses import read_diagnosis
-from app.pain.grading import GRADES, SIGNS, TESTS, Evidence, Grade, exceeds, grade
-from app.pain.scoring import score
+from app.pain.diagnoses.diagnoses import read_diagnosis
+from app.pain.diagnoses.grading import GRADES, OTHER_PAIN, SIGNS, TESTS, Evidence, Grade, exceeds, grade
+from app.pain.instruments.assessments import read_assessment
+from app.pain.instruments.scoring import score
 from app.profiles import json_files
 from app.validation import load_validator
 from tests.pain.cases import NOW
@@ -76,6 +76,18 @@ def test_a_grade_holds_where_its_inputs_support_it_or_a_lower_one_is_asserted(ev
         fits = value == supported or (value == asserted and exceeds(supported, value))
         is_legal = fits and (asserted is None or not exceeds(asserted, supported))
         assert (broken(claim) == set()) is is_legal, (value, asserted)
+
+
+@pytest.mark.parametrize("evidence", EVIDENCE, ids=str)
+def test_a_pain_that_is_not_neuropathic_by_definition_has_no_grade_above_unlikely(evidence: Evidence) -> None:
+    made = graded(evidence)
+    made["component"] = [*made["component"], {"code": own("np-evidence-input", OTHER_PAIN), "valueBoolean": True}]
+
+    for value in GRADES:
+        claim = made | {"valueCodeableConcept": own("np-grade", value)}
+
+        assert grade(evidence, is_other_pain=True) == "unlikely"
+        assert (broken(claim) == set()) is (value == "unlikely"), value
 
 
 @pytest.mark.parametrize("key", [item.key for item in NRS.items])

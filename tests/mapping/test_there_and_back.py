@@ -10,17 +10,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.fhir.json import dumps, parse
-from app.mapping.careplan import plan_from_fhir, plan_to_fhir
+from app.mapping.careplans.careplan import plan_from_fhir, plan_to_fhir
 from app.mapping.clinic import KINDS
-from app.mapping.condition import diagnosis_from_fhir, diagnosis_to_fhir
+from app.mapping.conditions.condition import diagnosis_from_fhir, diagnosis_to_fhir
 from app.mapping.elements import Resource, is_error
-from app.mapping.observation import assessment_from_fhir, assessment_to_fhir
+from app.mapping.questionnaires.observation import assessment_from_fhir, assessment_to_fhir
 from app.mapping.revision import withdraw
-from app.pain.assessments import Assessment, assessment_view, read_assessment
 from app.pain.content import load_content
-from app.pain.diagnoses import Diagnosis, diagnosis_view, read_diagnosis
-from app.pain.scoring import score
-from app.pain.treatments import TreatmentPlan, plan_view, read_plan
+from app.pain.diagnoses.diagnoses import Diagnosis, diagnosis_view, read_diagnosis
+from app.pain.instruments.assessments import Assessment, assessment_view, read_assessment
+from app.pain.instruments.scoring import score
+from app.pain.plans.treatments import TreatmentPlan, plan_view, read_plan
 from app.validation import load_validator
 from tests.mapping import payloads
 from tests.pain.cases import NOW
@@ -31,8 +31,8 @@ PATIENT = "Patient/12"
 # Two shared cores: the number of examples is what bounds the time, not the clock.
 thorough = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 
-dn4 = payloads.assessments("dn4")
-nrs = payloads.assessments("nrs")
+named = {name: payloads.assessments(name) for name in CONTENT.instruments}
+WORKED = [(name, example) for name, one in CONTENT.instruments.items() for example in one.examples]
 
 
 def new_ids() -> Callable[[], str]:
@@ -61,12 +61,30 @@ def planned(one: TreatmentPlan) -> list[Resource]:
 
 
 @thorough
-@given(st.one_of(dn4, nrs))
+@given(st.one_of(*named.values()))
 def test_an_assessment_comes_back_as_it_was(payload: dict[str, Any]) -> None:
     one = read_assessment(payload, CONTENT, NOW)
 
     assert assessment_from_fhir(assessed(one), CONTENT) == replace(one, patient=PATIENT)
     assert read_assessment(assessment_view(one), CONTENT, NOW) == one
+
+
+@pytest.mark.parametrize(("name", "example"), WORKED, ids=[f"{name}: {one['source']}" for name, one in WORKED])
+def test_a_worked_example_is_written_without_a_warning_and_comes_back(name: str, example: dict[str, Any]) -> None:
+    one = Assessment(PATIENT, name, "2026-05-01T09:30:00Z", example["answers"])
+
+    written = assessed(one)
+
+    bundle = {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "entry": [
+            {"fullUrl": f"https://example.org/fhir/{each['resourceType']}/{each['id']}", "resource": each}
+            for each in written
+        ],
+    }
+    assert assessment_from_fhir(written, CONTENT) == one
+    assert [issue for issue in VALIDATOR.check(bundle) if issue.rule.startswith("np-")] == []
 
 
 @thorough
@@ -93,8 +111,25 @@ def changed(old: Sequence[Resource], new: Sequence[Resource]) -> list[Resource]:
     return [one for one in new if before.get((one["resourceType"], one["id"]), one) != one]
 
 
+# Pairs that share the names of items: of the same type, of another type, and with other bounds.
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        (("nrs", {"current": 5}), ("vas", {"current": 5})),
+        (("paindetect", {"tingling": 2}), ("dn4", {"tingling": True})),
+        (("vas", {"current": 55}), ("nrs", {"current": 5})),
+    ],
+)
+def test_an_assessment_can_turn_out_to_be_of_another_instrument(was: Any, now: Any) -> None:
+    before, after = (Assessment(PATIENT, name, "2026-05-01T09:30:00Z", answers) for name, answers in (was, now))
+
+    new = wire(KINDS["assessments"].amend(after, CONTENT, PATIENT, lambda: next(fresh), assessed(before)))
+
+    assert assessment_from_fhir(new, CONTENT) == after
+
+
 @thorough
-@given(st.one_of(st.tuples(dn4, dn4), st.tuples(nrs, nrs)))
+@given(st.one_of(*(st.tuples(one, one) for one in named.values())))
 def test_an_amended_assessment_keeps_its_ids(pair: tuple[dict[str, Any], dict[str, Any]]) -> None:
     before, after = (read_assessment(payload, CONTENT, NOW) for payload in pair)
     old = assessed(before)
@@ -114,10 +149,14 @@ def test_an_amended_diagnosis_keeps_its_ids(first: dict[str, Any], second: dict[
     old = diagnosed(before)
 
     new = wire(KINDS["diagnoses"].amend(after, CONTENT, PATIENT, lambda: next(fresh), old))
+    again = wire(KINDS["diagnoses"].amend(before, CONTENT, PATIENT, lambda: next(fresh), new))
 
-    assert names(new) == names(old)
+    assert names(old) <= names(new)
     assert {one["status"] for one in changed(old, new) if one["resourceType"] == "Observation"} <= {"amended"}
     assert diagnosis_from_fhir(new, CONTENT) == replace(after, patient=PATIENT)
+    # A cause that is told, taken back and told again is the same Condition.
+    assert names(old) <= {name for name, error in states(again) if not error}
+    assert diagnosis_from_fhir(again, CONTENT) == replace(before, patient=PATIENT)
 
 
 @thorough

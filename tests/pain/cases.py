@@ -12,9 +12,9 @@ CASES: list[dict[str, Any]] = json.loads((Path(__file__).parents[2] / "examples"
 
 
 def assessment(case: dict[str, Any], instrument: str = "dn4") -> dict[str, Any]:
-    """The payload of a case's DN4 or NRS."""
+    """The payload of a case's DN4, LANSS or NRS."""
     pain = case["pain"]
-    answers = pain["nrs"] if instrument == "nrs" else {key: bool(answer) for key, answer in case["dn4"].items()}
+    answers = pain["nrs"] if instrument == "nrs" else {key: bool(answer) for key, answer in case[instrument].items()}
     return {
         "patient": "Patient/12",
         "instrument": instrument,

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from app.pain.assessments import read_assessment
 from app.pain.content import load_content
-from app.pain.diagnoses import diagnosis_notes, read_diagnosis
-from app.pain.grading import grade
-from app.pain.scoring import score, scores_view
-from app.pain.treatments import plan_notes, read_plan
+from app.pain.diagnoses.diagnoses import diagnosis_notes, read_diagnosis
+from app.pain.diagnoses.grading import grade
+from app.pain.instruments.assessments import read_assessment
+from app.pain.instruments.scoring import score, scores_view
+from app.pain.plans.treatments import plan_notes, read_plan
 from tests.pain.cases import CASES, NOW, assessment, diagnosis, plan
 
 CONTENT = load_content()
@@ -35,6 +35,17 @@ def test_dn4_scores_as_expected(case: dict[str, Any]) -> None:
         },
         "dn4": {"value": expected["dn4_total"], "cutoff": 4, "positive": expected["dn4_positive"]},
     }
+
+
+@each_case
+def test_lanss_scores_as_expected(case: dict[str, Any]) -> None:
+    read = read_assessment(assessment(case, "lanss"), CONTENT, NOW)
+
+    scores = scores_view(score(CONTENT.instruments["lanss"], read.answers))
+
+    expected = case["expected"]
+    told = {"value": expected["lanss_total"], "cutoff": 12, "positive": expected["lanss_positive"]}
+    assert scores == {"lanss": told}
 
 
 @each_case

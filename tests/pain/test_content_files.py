@@ -1,108 +1,33 @@
 """The content files say only what was verified, and agree with each other."""
 
-import csv
 import json
-import re
-from collections.abc import Iterator
-from pathlib import Path
+from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import pytest
 
 from app.pain.content import load_content
-from app.pain.instruments import Instrument, ScoreRule, attainable
-from app.pain.scoring import score, scores_view
+from app.pain.instruments.scoring import score, scores_view
+from app.pain.instruments.types import Instrument, ScoreRule, attainable
 from app.profiles import FOLDER, canonical, json_files, toml_files
 from tools.derive_constraints import derived_profiles
 from tools.derive_terminology import derived, text
 
 CONTENT = load_content()
-SYSTEMS = toml_files("vocabulary")["systems"]["system"]
-# Code systems of others that are listed code by code in verified-codes.csv.
-LISTED = {
-    SYSTEMS[name]
-    for name in ("snomed", "loinc", "ucum", "rxnorm", "atc", "icd-10-cm", "icd-10", "icd-11", "icd-10-pcs")
-}
 
 
-def verified() -> dict[tuple[str, str], str]:
-    path = Path(__file__).parents[1] / "data" / "verified-codes.csv"
-    with path.open(encoding="utf-8") as file:
-        return {
-            (row["system"], row["code"]): row["display"] for row in csv.DictReader(file) if row["status"] == "verified"
-        }
-
-
-def coded(value: Any) -> Iterator[tuple[str, str, str | None]]:
-    """Every (system, code, display) in a content file, wherever it stands."""
-    if isinstance(value, dict):
-        if isinstance(value.get("code"), str) and isinstance(value.get("system"), str):
-            yield SYSTEMS.get(value["system"], value["system"]), value["code"], value.get("display")
-        if isinstance(value.get("concept"), list) and "system" in value:
-            for one in value["concept"]:
-                yield value["system"], one["code"], one.get("display")
-        for inner in value.values():
-            yield from coded(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from coded(inner)
-
-
+@cache
 def files() -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for folder in ("vocabulary", "instruments", "units", "searchparameters", "rules"):
+    for folder in ("vocabulary", "guidelines", "instruments", "examinations", "units", "searchparameters", "rules"):
         found |= {f"{folder}/{name}": file for name, file in toml_files(folder).items()}
-    for folder in ("terminology", "structuredefinitions", "examples/valid", "examples/invalid"):
+    for folder in ("terminology", "structuredefinitions"):
         found |= {f"{folder}/{name}": file for name, file in json_files(folder).items()}
     return found
 
 
-@pytest.mark.parametrize("name", files())
-def test_every_outside_code_is_verified_with_the_display_given(name: str) -> None:
-    known = verified()
-    if name.startswith("examples/invalid"):
-        # What a record must not be coded with is no verified code.
-        known |= dict.fromkeys(CONTENT.diagnoses.headings, "")
-    file = {key: value for key, value in files()[name].items() if key != "header"}
-
-    wrong = [
-        one
-        for one in coded(file)
-        if one[0] in LISTED and ((one[0], one[1]) not in known or one[2] not in (None, known[one[0], one[1]]))
-    ]
-
-    assert wrong == []
-
-
-def test_every_code_of_ours_exists() -> None:
-    own = {
-        one["url"]: {row["code"] for row in one["concept"]}
-        for one in json_files("terminology").values()
-        if "concept" in one
-    }
-
-    unknown = [
-        (name, system, code)
-        for name, file in files().items()
-        if not name.startswith("examples/invalid")
-        for system, code, _ in coded(file)
-        if system in own and code not in own[system]
-    ]
-
-    assert unknown == []
-
-
-def test_python_holds_no_code_or_code_system_of_others() -> None:
-    pattern = re.compile("|".join(re.escape(url) for url in LISTED) + r"|(?<![\w.])\d{8,18}\b|\b\d{4,5}-\d\b")
-
-    found = [
-        (path.name, match.group())
-        for folder in ("pain", "mapping")
-        for path in (FOLDER.parent / folder).glob("*.py")
-        for match in pattern.finditer(path.read_text("utf-8"))
-    ]
-
-    assert found == []
+FILES = files()
 
 
 def test_derived_terminology_is_up_to_date() -> None:
@@ -125,9 +50,9 @@ def test_derived_constraints_are_up_to_date() -> None:
     assert stale == []
 
 
-@pytest.mark.parametrize("name", [name for name, file in json_files("terminology").items() if "concept" in file])
+@pytest.mark.parametrize("name", [name for name, file in FILES.items() if "concept" in file])
 def test_our_code_systems_are_complete_and_defined(name: str) -> None:
-    system = json_files("terminology")[name]
+    system = FILES[name]
 
     # The keys of constraints are rules of validation too, and any guide may bring its own.
     assert system["content"] == ("fragment" if system["id"] == "np-validation-rule" else "complete")
@@ -137,9 +62,9 @@ def test_our_code_systems_are_complete_and_defined(name: str) -> None:
     assert all(row["display"] and row["definition"] for row in system["concept"])
 
 
-@pytest.mark.parametrize("name", [name for name in files() if not name.startswith("examples")])
+@pytest.mark.parametrize("name", FILES)
 def test_every_file_states_its_version_and_licence(name: str) -> None:
-    file = files()[name]
+    file = FILES[name]
     path = FOLDER / (name + (".json" if name.startswith(("terminology", "structure")) else ".toml"))
     words = path.read_text("utf-8").casefold()
 
@@ -170,13 +95,20 @@ def test_declared_range_is_the_attainable_range(instrument: Instrument, rule: Sc
     assert attainable(instrument, rule) == (rule.low, rule.high)
 
 
+def values_of(rule: ScoreRule) -> list[Decimal | int]:
+    """Every value a score can have: those of its table, hundredths of a mean, else whole numbers."""
+    if rule.table:
+        return list(rule.table.values())
+    step = Decimal("0.01") if rule.method == "mean" else 1
+    return [rule.low + step * number for number in range(int((rule.high - rule.low) / step) + 1)]
+
+
 @pytest.mark.parametrize(("instrument", "rule"), score_rules(), ids=[rule.id for _, rule in score_rules()])
 def test_bands_cover_the_range_without_gap_or_overlap(instrument: Instrument, rule: ScoreRule) -> None:
-    hits = [
-        sum(band.low <= value <= band.high for band in rule.bands) for value in range(int(rule.low), int(rule.high) + 1)
-    ]
+    hits = {value: sum(band.low <= value <= band.high for band in rule.bands) for value in values_of(rule)}
 
-    assert set(hits) <= ({1} if rule.bands else {0})
+    assert set(hits.values()) <= ({1} if rule.bands else {0})
+    assert {min(hits), max(hits)} == {rule.low, rule.high}
 
 
 def test_every_profile_has_a_valid_and_an_invalid_example() -> None:

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from app.pain.activities import activity_view
 from app.pain.concepts import Concept
 from app.pain.content import load_content
-from app.pain.treatments import plan_notes, read_plan
+from app.pain.plans.activities import activity_view
+from app.pain.plans.treatments import plan_notes, read_plan
 from app.profiles import toml_files
 from tests.pain.cases import NOW
 
@@ -83,7 +83,7 @@ def test_only_ziconotide_is_taken_for_intrathecal() -> None:
     assert [row["id"] for row in rows if row.get("route") == "intrathecal"] == ["ziconotide"]
 
 
-@pytest.mark.parametrize("name", ["epidural", "neuromodulation", "exercise"])
+@pytest.mark.parametrize("name", ["epidural", "exercise"])
 def test_a_therapy_named_too_widely_is_kept_as_text_and_noted(name: str) -> None:
     read = read_plan({"patient": "Patient/12", "activities": [{"therapy": name}]}, CONTENT, NOW)
 
@@ -95,12 +95,3 @@ def test_a_nerve_block_does_not_become_a_peripheral_one() -> None:
     read = read_plan({"patient": "Patient/12", "activities": [{"therapy": "nerve block"}]}, CONTENT, NOW)
 
     assert read.activities[0].therapy == "nerve-block"
-
-
-def test_a_step_above_the_final_dose_is_noted() -> None:
-    titration = [{"daily_dose_mg": 90, "days": 7}]
-    activity = {"drug": "duloxetine", "daily_dose_mg": 60, "titration": titration}
-
-    read = read_plan({"patient": "Patient/12", "activities": [activity]}, CONTENT, NOW)
-
-    assert plan_notes(read, CONTENT) == ["activities[0].titration: a step lies above the dose it leads to"]

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from app.pain.grading import GRADES, SIGNS, TESTS, Evidence, data_needed, exceeds, grade
+from app.pain.diagnoses.grading import GRADES, SIGNS, TESTS, Evidence, data_needed, exceeds, grade
 
 # Finnerup et al. 2016, as tabulated: history, distribution, signs, test -> grade; None stands for any answer.
 TABLE = [

@@ -5,11 +5,11 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.pain.assessments import read_assessment
 from app.pain.content import load_content
-from app.pain.diagnoses import read_diagnosis
+from app.pain.diagnoses.diagnoses import read_diagnosis
 from app.pain.errors import Rejected
-from app.pain.treatments import read_plan
+from app.pain.instruments.assessments import read_assessment
+from app.pain.plans.treatments import read_plan
 from tests.mapping import payloads
 from tests.pain.cases import NOW
 

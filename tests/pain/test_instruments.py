@@ -4,8 +4,9 @@ from decimal import Decimal
 from typing import Any
 
 from app.pain.content import load_content
-from app.pain.instruments import Instrument, attainable, instrument, instrument_view
-from app.pain.scoring import score, scores_view
+from app.pain.instruments.scoring import score, scores_view
+from app.pain.instruments.types import Instrument, attainable, instrument
+from app.pain.instruments.views import instrument_view
 
 SYSTEMS = load_content().systems
 
@@ -16,7 +17,10 @@ def made(*items: dict[str, Any], scores: list[dict[str, Any]], bands: dict[str, 
         "title": "Trial",
         "version": "1",
         "citation": "",
+        "recall": "",
+        "source": "",
         "licence": "",
+        "allows": "",
         "codings": [],
         "item": [{"label": item["key"], "profile": "screening-item"} | item for item in items],
         "score": [{"label": one["id"]} | one for one in scores],
@@ -104,5 +108,6 @@ def test_the_clinic_sees_what_may_be_answered_and_what_is_scored() -> None:
         "answered_by": "patient",
         "type": "integer",
         "range": [0, 10],
+        "unit": "score",
     }
     assert view["scores"][0]["bands"][1] == {"id": "mild", "from": 1, "to": 3}

@@ -6,18 +6,20 @@ from typing import Any
 import pytest
 
 from app.fhir.json import parse_object
-from app.pain.assessments import read_assessment
-from app.pain.coded import topical_kinds
 from app.pain.concepts import Coding, Concept, Identifier
 from app.pain.content import load_content
-from app.pain.diagnoses import diagnosis_notes, read_diagnosis
+from app.pain.diagnoses.diagnoses import diagnosis_notes, read_diagnosis
 from app.pain.errors import Rejected
-from app.pain.treatments import plan_notes, read_plan
+from app.pain.instruments.assessments import read_assessment
+from app.pain.plans.treatments import plan_notes, read_plan
+from app.pain.topical import kinds_of_site
 from tests.pain.cases import NOW
 
 CONTENT = load_content()
 SNOMED = CONTENT.systems["snomed"]
 ICD_10_CM = CONTENT.systems["icd-10-cm"]
+ICD_10 = CONTENT.systems["icd-10"]
+NP_SYMPTOM, NP_NERVE = CONTENT.systems["np-symptom"], CONTENT.systems["np-nerve"]
 READERS = {"assessment": read_assessment, "diagnosis": read_diagnosis, "plan": read_plan}
 EVIDENCE = {
     "history_relevant_lesion_or_disease": True,
@@ -114,6 +116,18 @@ CASES: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
     ("diagnosis", {"code": [{"text": "a"}, {"text": "b"}]}, [("structure", "code")]),
     ("diagnosis", {"code": {"text": "Small-fibre neuropathy"}}, []),
     ("diagnosis", {"code": {"system": ICD_10_CM, "code": "G35"}}, [("code-invalid", "code.code")]),
+    ("diagnosis", {"code": {"system": ICD_10_CM, "code": "B02.2"}}, [("code-invalid", "code.code")]),
+    ("diagnosis", {"etiology": {"system": ICD_10_CM, "code": "E11.4"}}, [("code-invalid", "etiology.code")]),
+    ("diagnosis", {"code": {"system": ICD_10, "code": "B02.2"}}, []),
+    ("diagnosis", {"symptoms": [{"system": SNOMED, "code": "56459004"}]}, [("code-invalid", "symptoms[0].code")]),
+    ("diagnosis", {"symptoms": [{"system": SNOMED, "code": "228557008"}]}, [("code-invalid", "symptoms[0].code")]),
+    ("diagnosis", {"symptoms": [{"system": NP_SYMPTOM, "code": "burning"}]}, []),
+    (
+        "diagnosis",
+        {"distribution": "peripheral-nerve", "nerves": [{"system": SNOMED, "code": "228557008"}]},
+        [("code-invalid", "nerves[0].code")],
+    ),
+    ("diagnosis", {"distribution": "peripheral-nerve", "nerves": [{"system": NP_NERVE, "code": "sural"}]}, []),
     ("diagnosis", {"evidence": EVIDENCE | {"confirmatory_test": None}}, [("required", "evidence.confirmatory_test")]),
     (
         "diagnosis",
@@ -333,4 +347,4 @@ def test_promised_therapies_are_listed(name: str) -> None:
     ],
 )
 def test_application_sites_are_recognised_by_whole_words(words: str, kinds: set[str]) -> None:
-    assert topical_kinds(words, CONTENT) == kinds
+    assert kinds_of_site(Concept((), words), CONTENT.guidelines.site_kinds) == kinds

@@ -11,7 +11,7 @@ from app import profiles
 from app.routers.operations.handlers import HANDLERS
 from app.routers.operations.table import EVERY_TYPE, LEVELS, Operation, operations
 from app.store.parameters import load_parameters
-from app.terminology.concept_maps import own_maps
+from app.terminology.own_maps import own_maps
 from app.validation import load_validator
 
 VALIDATOR = load_validator()
@@ -52,18 +52,29 @@ def test_our_definitions_are_valid(name: str) -> None:
     assert definition["url"] == profiles.canonical("OperationDefinition", definition["id"])
 
 
-def test_our_concept_maps_are_valid_and_hold_verified_codes_only() -> None:
+@pytest.mark.parametrize("concept_map", own_maps(), ids=lambda each: str(each["id"]))
+def test_our_concept_maps_are_valid_and_hold_verified_codes_only(concept_map: dict[str, Any]) -> None:
     with VERIFIED.open(encoding="utf-8") as file:
-        verified = {(row["system"], row["code"]) for row in csv.DictReader(file) if row["status"] == "verified"}
-
-    (concept_map,) = own_maps()
+        rows = [row for row in csv.DictReader(file) if row["status"] == "verified"]
+    known = {(row["system"], row["code"]): row["display"] for row in rows}
+    own = {one["url"]: one for one in profiles.json_files("terminology").values() if "concept" in one}
+    known |= {(url, row["code"]): row["display"] for url, one in own.items() for row in one["concept"]}
 
     assert [each for each in VALIDATOR.check(json.loads(json.dumps(concept_map))) if each.rule != "dom-6"] == []
-    (group,) = concept_map["group"]
-    for element in group["element"]:
-        assert (group["source"], element["code"]) in verified
-        for target in element["target"]:
-            assert (group["target"], target["code"]) in verified
+    for group in concept_map["group"]:
+        for element in group["element"]:
+            assert known[group["source"], element["code"]] == element["display"]
+            for target in (each for each in element["target"] if each["equivalence"] != "unmatched"):
+                assert known[group["target"], target["code"]] == target["display"]
+                for other in (*target.get("dependsOn", ()), *target.get("product", ())):
+                    assert known[other["system"], other["value"]] == other["display"]
+
+
+def test_without_icd_11_no_map_holds_one_of_its_codes() -> None:
+    shown = json.dumps(own_maps(icd_11=False))
+
+    assert "id.who.int" not in shown
+    assert "np-diagnosis-icd-10-cm" in shown
 
 
 def test_dates_of_care_are_date_parameters_of_the_compartment() -> None:

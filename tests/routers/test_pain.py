@@ -296,7 +296,7 @@ async def test_what_is_not_in_our_lists_is_kept_as_text_and_said_so(client: http
     view = (await client.get(f"/pain/treatment-plans/{made['id']}")).json()
     assert any("activities[0].drug" in note for note in made["notes"])
     assert view["activities"] == activities
-    assert made["rules_checked"] == []
+    assert any("activities[0]: medicine not recognised" in note for note in made["notes"])
 
 
 async def test_an_unknown_kind_or_record_is_not_found(client: httpx.AsyncClient) -> None:

@@ -12,10 +12,14 @@ import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
+from sqlalchemy import delete
 from sqlalchemy.engine import URL
 
 from app.fhir import json as lossless
 from app.settings import Settings
+from app.store.database import Database
+from app.store.index.reindex import VALUES as TABLES
+from app.store.tables import Content, Version
 from tests.builders import bundle, entry
 from tests.conftest import DATABASES, new_database, serving
 from tests.search import data
@@ -47,10 +51,18 @@ async def clients(
                 name = f"dermatome_{uuid.uuid4().hex[:12]}"
                 url = await stack.enter_async_context(new_database(postgres, postgres_template, name))
             made[kind] = await stack.enter_async_context(serving(Settings(database_url=url, log_level="error")))
+            await emptied(url)
             sent = bundle(*(entry(one, method="PUT", url=f"{one['resourceType']}/{one['id']}") for one in RESOURCES))
             answer = await made[kind].post("/fhir", content=lossless.dumps(sent))
             assert answer.status_code == 200, answer.text
         yield made
+
+
+async def emptied(url: str) -> None:
+    """Take out what a new server holds, its own definitions: the model knows nothing of them."""
+    async with Database(url) as database, database.writing() as connection:
+        for table in (*TABLES, Content, Version):
+            await connection.execute(delete(table))
 
 
 def prefixed(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:

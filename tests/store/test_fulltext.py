@@ -44,8 +44,8 @@ FOUND = [
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    async with Database(database_url) as database:
+async def database(bare_database_url: str) -> AsyncIterator[Database]:
+    async with Database(bare_database_url) as database:
         await database.migrate()
         changes = [Change(Stored("Condition", name, 1, "PUT", 0, b"{}"), tree) for name, tree in RESOURCES.items()]
         async with database.writing() as connection:

@@ -19,7 +19,7 @@ from tests.conftest import serving
 _TOKEN = {"type": "Patient", "param": "gender", "value": "female", "system": "", "vid": 7, "item": 0}
 
 
-async def test_rows_of_several_tables_stand_as_they_were_given(database_url: str) -> None:
+async def test_rows_of_several_tables_stand_as_they_were_given(bare_database_url: str) -> None:
     words = {"vid": 7, "type": "Patient", "narrative": "anna berg", "content": "anna berg anna"}
     # In another order than the columns have, and bytes.
     rows: Any = {
@@ -27,7 +27,7 @@ async def test_rows_of_several_tables_stand_as_they_were_given(database_url: str
         SearchText: [words],
         Content: [{"text": b"{}", "vid": 7}],
     }
-    async with Database(database_url) as database:
+    async with Database(bare_database_url) as database:
         await database.migrate()
         async with database.writing() as connection:
             await insert_all(connection, rows)
@@ -39,8 +39,8 @@ async def test_rows_of_several_tables_stand_as_they_were_given(database_url: str
     assert (content["vid"], bytes(content["text"])) == (7, b"{}")
 
 
-async def test_a_row_that_is_refused_takes_all_with_it(database_url: str) -> None:
-    async with Database(database_url) as database:
+async def test_a_row_that_is_refused_takes_all_with_it(bare_database_url: str) -> None:
+    async with Database(bare_database_url) as database:
         await database.migrate()
         with pytest.raises(IntegrityError if database.is_sqlite else DBAPIError):
             await _insert(database, {Content: [{"vid": 7, "text": b"{}"}], SearchToken: [_TOKEN, _TOKEN]})

@@ -22,11 +22,8 @@ MINUTE = 60_000_000
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    async with Database(database_url) as database:
-        async with database.writing() as connection:
-            # As before its first start.
-            await connection.execute(delete(SearchIndex))
+async def database(bare_database_url: str) -> AsyncIterator[Database]:
+    async with Database(bare_database_url) as database:
         yield database
 
 

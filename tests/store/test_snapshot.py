@@ -13,8 +13,8 @@ from app.store.tables import Version
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    async with Database(database_url) as database:
+async def database(bare_database_url: str) -> AsyncIterator[Database]:
+    async with Database(bare_database_url) as database:
         await database.migrate()
         yield database
 
@@ -48,7 +48,7 @@ async def test_what_comes_and_goes_later_is_not_seen(database: Database) -> None
 
 
 # SQLite has one writer at a time: no transaction is open beside another.
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("bare_database_url", ["postgresql"], indirect=True)
 async def test_a_transaction_that_was_open_then_is_not_seen_though_its_rows_were_numbered_before(
     database: Database,
 ) -> None:
@@ -76,7 +76,7 @@ async def test_a_write_transaction_sees_its_own_changes_in_its_snapshot(database
 
 
 # SQLite's numbers are its own rows: a copy carries them along.
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("bare_database_url", ["postgresql"], indirect=True)
 async def test_a_restored_copy_begins_anew(database: Database) -> None:
     async with database.writing() as connection:
         await write(connection, "a")

@@ -14,14 +14,24 @@ from hypothesis import strategies as st
 from app.profiles import json_files
 from app.validation import Validator, load_validator
 from app.validation.gate.runtime import MEMORY, Kept
+from app.validation.snapshots.broken import BrokenProfile
+from app.validation.snapshots.soundness import require_sound
 from tests.validation.samples import SAMPLES
 from tests.validation.test_hostile import JSON, places
 from tools.oracle.mutants import mutants
 
 Json = dict[str, Any]
-VALID = json_files("examples/valid")
+VALID, INVALID = json_files("examples/valid"), json_files("examples/invalid")
 RESOURCES: list[Json] = [*VALID.values(), *SAMPLES.values()]
 VALUES = [container[key] for resource in RESOURCES for container, key in places(resource)]
+BROKEN: Json = {
+    "resourceType": "StructureDefinition",
+    "url": "http://example.org/StructureDefinition/broken",
+    "type": "Patient",
+    "derivation": "constraint",
+    "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Patient",
+    "differential": {"element": [{"id": "Patient.colour", "path": "Patient.colour", "min": 1}]},
+}
 RELAXED = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -39,9 +49,9 @@ def test_valid_examples_are_admitted(validator: Validator, name: str) -> None:
     assert validator.admits(VALID[name]) is True
 
 
-@pytest.mark.parametrize("name", sorted(json_files("examples/invalid")))
+@pytest.mark.parametrize("name", sorted(INVALID))
 def test_invalid_examples_are_judged_alike(validator: Validator, name: str) -> None:
-    assert disagreement(validator, json_files("examples/invalid")[name]["resource"]) == ""
+    assert disagreement(validator, INVALID[name]["resource"]) == ""
 
 
 def test_mutants_of_the_examples_are_judged_alike(validator: Validator) -> None:
@@ -120,10 +130,16 @@ def test_memories_are_bounded(validator: Validator) -> None:
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if each validator were the first of its process."""
     monkeypatch.setattr("app.validation.gate.cache._loaded", Nothing())
+    monkeypatch.setattr("app.validation.gate.cache._sound", NothingFound())
 
 
 class Nothing(dict[str, Any]):
     def __setitem__(self, name: str, value: Any) -> None:
+        """Forget."""
+
+
+class NothingFound(set[str]):
+    def add(self, name: str) -> None:
         """Forget."""
 
 
@@ -135,9 +151,30 @@ def test_compiled_rules_are_kept_on_disk(tmp_path: Path) -> None:
     files = {file.name: file.stat().st_ino for file in folder.iterdir()}
     again = load_validator(cache=folder).prepare()
 
-    assert len(files) == 2
+    assert sorted(name.partition("-")[0] for name in files) == ["gate", "gate", "sound"]
     assert {file.name: file.stat().st_ino for file in folder.iterdir()} == files
     assert first.admits(SAMPLES["Condition"]) is again.admits(SAMPLES["Condition"]) is True
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_sound_definitions_are_looked_at_once_and_broken_ones_at_each_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+
+    def look(own: list[Json], *rest: Any) -> None:
+        looks.append(len(own))
+        require_sound(own, *rest)
+
+    monkeypatch.setattr("app.validation.validator.require_sound", look)
+    for _ in range(2):
+        load_validator(cache=tmp_path)
+    for _ in range(2):
+        with pytest.raises(BrokenProfile, match="no element colour"):
+            load_validator([BROKEN], cache=tmp_path)
+
+    ours = len(json_files("structuredefinitions"))
+    assert looks == [ours, ours + 1, ours + 1]
 
 
 @pytest.mark.usefixtures("forgetful")
@@ -158,7 +195,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
 import resource, sys
 from pathlib import Path
 from app.validation import load_validator
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
 print(load_validator(cache=Path(sys.argv[1])).prepare().admits({"resourceType": "Patient", "active": True}))
 """
 
@@ -171,10 +208,10 @@ print(load_validator(cache=Path(sys.argv[1])).prepare().admits({"resourceType": 
 @pytest.mark.usefixtures("forgetful")
 def test_a_broken_file_is_compiled_anew(tmp_path: Path) -> None:
     load_validator(cache=tmp_path).prepare()
-    for file in tmp_path.iterdir():
+    for file in tmp_path.glob("gate-*"):
         file.write_bytes(file.read_bytes()[:100])
 
     validator = load_validator(cache=tmp_path).prepare()
 
     assert validator.admits(SAMPLES["Condition"]) is True
-    assert min(file.stat().st_size for file in tmp_path.iterdir()) > 100
+    assert min(file.stat().st_size for file in tmp_path.glob("gate-*")) > 100

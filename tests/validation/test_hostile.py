@@ -68,7 +68,6 @@ def patient(**rest: Any) -> dict[str, Any]:
 
 MANY = 10_000
 SOME = 2_000
-REQUEST = {"request": {"method": "GET", "url": "Patient/1"}}
 COMPONENTS = [{"code": {"coding": [{"code": str(n)}]}} for n in range(MANY)]
 GROUPINGS = {
     "grouping": [{"id": str(n), "name": "x"} for n in range(MANY // 2)],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.mapping.questionnaire import questionnaires
+from app.mapping.questionnaires.questionnaire import questionnaires
 from app.pain.content import load_content
 from app.validation import load_validator
 from tools.oracle.cases import Case, definitions_digest, own_cases

@@ -4,6 +4,7 @@ import pytest
 
 from app.profiles import json_files
 from app.validation.telling.explanations import explained, explanations
+from tests.validation.test_instrument_rules import COVERED
 from tools.profile_rules_page import PAGE, own_rules, page
 
 KEYS = {rule["key"] for _, _, rule in own_rules()}
@@ -41,4 +42,5 @@ def test_every_rule_that_can_be_broken_alone_has_an_example() -> None:
     shown = {example["expect"].get("rule") for example in json_files("examples/invalid").values()}
     warnings = {rule["key"] for _, _, rule in own_rules() if rule["severity"] == "warning"}
 
-    assert warnings <= shown
+    # Those of instruments are shown on their worked examples.
+    assert warnings - COVERED <= shown

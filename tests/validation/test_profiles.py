@@ -87,9 +87,6 @@ GOOD: dict[str, Any] = OBSERVATION | {
 }
 
 
-WRONG_TYPE = {"url": GRADE, "valueString": "x"}
-
-
 @pytest.fixture(scope="module")
 def profiled() -> Validator:
     return Validator(r4(), load_terminology(DEFINITIONS[-1:]), DEFINITIONS[:-1])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.mapping.questionnaire import questionnaire
+from app.mapping.questionnaires.questionnaire import questionnaire
 from app.pain.content import load_content
 from app.terminology import load_terminology
 from app.validation import Validator
@@ -210,3 +210,16 @@ def test_content_of_any_shape_gets_an_answer(place: str, junk: Any) -> None:
     check_response(report, answered | {"status": junk}, form, load_terminology(), "QR")
 
     assert all(each.rule for each in report.issues)
+
+
+@pytest.mark.parametrize(("place", "is_fine"), [("expression", True), ("language", False)])
+def test_the_language_of_an_expression_is_a_media_type(validator: Validator, place: str, is_fine: bool) -> None:
+    form = {**FORM, "text": PATIENT["text"]}
+    if place == "expression":
+        said = {"language": "text/fhirpath", "expression": "1 + 1"}
+        form["extension"] = [{"url": "https://example.org/x", "valueExpression": said}]
+    else:
+        form["language"] = "text/fhirpath"
+
+    assert [each.rule for each in validator.check(form) if each.is_error] == ([] if is_fine else ["dmt-language"])
+    assert validator.admits(form) is is_fine

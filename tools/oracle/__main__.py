@@ -10,15 +10,17 @@ written.
 
 import argparse
 import datetime
+from collections.abc import Mapping
 from pathlib import Path
 
-from app.mapping.questionnaire import questionnaires
+from app.mapping.questionnaires.questionnaire import questionnaires
 from app.pain.content import load_content
 from app.validation import load_validator
 from tools.oracle import official, verdicts
-from tools.oracle.cases import Case, own_cases
+from tools.oracle.cases import Case, own_cases, published_cases
 from tools.oracle.compare import Compared, by_cause, compare, known, table
 from tools.oracle.mutants import mutants
+from tools.oracle.verdicts import Verdict
 
 
 def main() -> int:
@@ -35,7 +37,21 @@ def main() -> int:
         print(f"{verdicts.RECORDED.name} was out of date and is written anew" if is_new else "no verdict is new")
     compared = compare(cases, found, load_validator(questionnaires(load_content())))
     print(table(compared))
-    return _tell(compared, arguments.show)
+    wrong = _tell(compared, arguments.show)
+    return max(wrong, packed(found))
+
+
+def packed(found: Mapping[str, Verdict]) -> int:
+    """Ask again with the package we publish in place of our files. 1 if a verdict is another one then."""
+    cases = [*own_cases(), *published_cases()]
+    again = official.verdicts(cases, is_packed=True)
+    refused = [one for one in cases if one.group == "published" and not again[one.name].is_valid]
+    other = [one for one in cases if one.name in found and again[one.name].is_valid != found[one.name].is_valid]
+    told = f"{len(other)} with another verdict, {len(refused)} definitions refused"
+    print(f"with the package: {len(cases)} cases, {told}")
+    for one in (*refused, *other):
+        print(f"    {one.name}: {again[one.name].errors[:3]}")
+    return 1 if refused or other else 0
 
 
 def _tell(compared: list[Compared], show: int) -> int:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from app.fhir.json import dumps
-from app.mapping.questionnaire import questionnaires
+from app.guide.published import published
+from app.mapping.questionnaires.questionnaire import questionnaires
 from app.pain.content import load_content
 from app.profiles import json_files
 
@@ -17,7 +18,8 @@ _WORDS = frozenset({"definition", "short", "comment", "requirements", "human"})
 
 
 class Case(NamedTuple):
-    """A resource with a name that tells where it is from. group: definition, valid, invalid or mutant."""
+    """A resource with a name that tells where it is from. group: definition, published (with snapshot, expansion and
+    narrative), valid, invalid or mutant."""
 
     group: str
     name: str
@@ -57,6 +59,12 @@ def _wordless(value: Any) -> Any:
 
 def _digest(value: Any) -> str:
     return hashlib.sha256(dumps(value)).hexdigest()[:12]
+
+
+def published_cases() -> Iterator[Case]:
+    """Every definition as the package has it."""
+    for one in published(load_content()):
+        yield Case("published", f"published-{one['resourceType']}-{one['id']}", one)
 
 
 def own_cases() -> Iterator[Case]:

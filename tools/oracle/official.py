@@ -14,7 +14,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from app.fhir.json import dumps
+from app.guide.package import package
+from app.guide.published import published
+from app.pain.content import load_content
 from app.profiles import FOLDER as PROFILES
+from app.profiles import json_files
 from tools.derive_r4 import PACKAGE, read_wheel
 from tools.oracle.cases import Case, definitions
 from tools.oracle.verdicts import Verdict
@@ -67,17 +71,28 @@ def _class_path() -> str:
     return found.read_text("utf-8")
 
 
-def verdicts(cases: Iterable[Case]) -> dict[str, Verdict]:
-    """What the official validator says of each case, by name. Its own talk goes to build/oracle/log."""
+def verdicts(cases: Iterable[Case], *, is_packed: bool = False) -> dict[str, Verdict]:
+    """What the official validator says of each case, by name. Its own talk goes to build/oracle/log.
+
+    is_packed: it reads our definitions from the package that we publish, with our snapshots, not from the files.
+    """
     asked = [f"{case.name}\t{case.text.decode()}" for case in cases]
-    folders = [PROFILES / "structuredefinitions", PROFILES / "terminology", _questionnaires(), HERE / "foreign"]
-    command = ["java", *_JVM, "-cp", _class_path(), str(HERE / "Oracle.java"), *map(str, folders)]
+    files = [PROFILES / "structuredefinitions", PROFILES / "terminology", _questionnaires()]
+    sources = [*([_package()] if is_packed else files), HERE / "foreign"]
+    command = ["java", *_JVM, "-cp", _class_path(), str(HERE / "Oracle.java"), *map(str, sources)]
     with (BUILD / "log").open("w", encoding="utf-8") as log:
         done = subprocess.run(command, input="\n".join(asked), stdout=subprocess.PIPE, stderr=log, encoding="utf-8")
     told = [json.loads(line) for line in done.stdout.splitlines()]
     if done.returncode or len(told) != len(asked):
         raise SystemExit(f"The official validator stopped after {len(told)} of {len(asked)} cases; see {BUILD / 'log'}")
     return {one["name"]: Verdict.of(one["errors"], one["warnings"]) for one in told}
+
+
+def _package() -> Path:
+    """The package as it is served at /guide/package.tgz."""
+    path = BUILD / "package.tgz"
+    path.write_bytes(package(published(load_content()), json_files("examples/valid")))
+    return path
 
 
 def _questionnaires() -> Path:

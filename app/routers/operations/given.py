@@ -133,6 +133,8 @@ def _of_part(part: Mapping[str, Any], index: int) -> _Part:
     place, steps = f"Parameters.parameter[{index}]", ("parameter", index)
     if "resource" in part:
         return _Part(part["name"], place, (*steps, "resource"), EVERY_TYPE, part["resource"])
+    if isinstance(part.get("part"), list):
+        return _Part(part["name"], place, (*steps, "part"), "backboneElement", {"part": part["part"]})
     key = next((key for key in part if key.startswith("value")), "")
     type_ = key.removeprefix("value")
     return _Part(part["name"], place, (*steps, key), type_[:1].lower() + type_[1:], part.get(key))

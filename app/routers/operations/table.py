@@ -1,6 +1,6 @@
 """The one table of operations: routes, CapabilityStatement and OpenAPI are made from it.
 
-R4's come from profiles/operations/r4.toml, ours from the OperationDefinitions beside it.
+Those of R4 and SDC come from the tables in profiles/operations, ours from the OperationDefinitions beside them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +11,7 @@ from typing import Any
 from app import profiles
 
 EVERY_TYPE = "Resource"
+_STANDARDS = ("r4", "sdc")
 LEVELS = ("system", "type", "instance", "version")
 # The types an address can carry, in groups whose members clients mistake for one another.
 _LINKS = frozenset({"uri", "url", "canonical", "oid", "uuid"})
@@ -82,10 +83,10 @@ class Operation:
 
 @cache
 def operations() -> tuple[Operation, ...]:
-    """Every operation, R4's first."""
-    content = profiles.toml_files("operations")["r4"]
-    served = [_of_r4(each, content["canonical"]) for each in content["operation"]]
-    return (*served, *(_of_definition(each) for each in profiles.json_files("operations").values()))
+    """Every operation, those of the standards first."""
+    tables = [profiles.toml_files("operations")[name] for name in _STANDARDS]
+    served = [_of_standard(each, table["canonical"]) for table in tables for each in table["operation"]]
+    return (*served, *(_of_definition(each) for each in profiles.shared_json("operations").values()))
 
 
 def at(level: str, resource_type: str = "") -> Iterator[Operation]:
@@ -93,7 +94,7 @@ def at(level: str, resource_type: str = "") -> Iterator[Operation]:
     return (each for each in operations() if each.is_at(level, resource_type))
 
 
-def _of_r4(row: Mapping[str, Any], canonical: str) -> Operation:
+def _of_standard(row: Mapping[str, Any], canonical: str) -> Operation:
     return Operation(
         code=row["code"],
         definition=canonical + row["definition"],

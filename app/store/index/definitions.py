@@ -8,7 +8,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from app.fhir.fhirpath import r4_model
-from app.profiles import json_files, r4, toml_files
+from app.profiles import r4, shared_json, toml_files
 from app.store.index.rows import Given, unwrapped
 from app.store.index.ways import Asked, Way, ways_of
 
@@ -84,7 +84,7 @@ def served_definitions() -> list[dict[str, Any]]:
     for fix in file["fix"]:
         fixes.setdefault(fix["url"], []).append(fix)
     found = [_fixed(each, fixes.get(each["url"], [])) for each in r4()["search_parameters"]]
-    own = [each for each in json_files("searchparameters").values() if each["resourceType"] == "SearchParameter"]
+    own = [each for each in shared_json("searchparameters").values() if each["resourceType"] == "SearchParameter"]
     return [*(each for each in found if each["url"] not in without), *own]
 
 

@@ -28,6 +28,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "reference": ("valueReference",),
     "quantity": ("valueQuantity",),
 }
+_MOST_NAMED = 12
 _LIMITS = (("minValue", operator.lt), ("maxValue", operator.gt))
 _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
@@ -55,9 +56,9 @@ def answer_flaw(question: Json, name: str, value: Any, terminology: Terminology)
     if isinstance(value, str) and isinstance(question.get("maxLength"), int) and len(value) > question["maxLength"]:
         return "dmt-answer-length", f"At most {question['maxLength']} characters are allowed"
     if not _is_within(question, value):
-        return "dmt-answer-range", "The answer is outside the limits of its question"
+        return "dmt-answer-range", f"The answer is outside the limits of its question: {_bounds(question)}"
     if kind in ("choice", "open-choice") and not _is_offered(question, kind, name, value, terminology):
-        return "dmt-answer-option", "The answer is none of those its question offers"
+        return "dmt-answer-option", f"The answer is none of those its question offers{_offered(question)}"
     return "", ""
 
 
@@ -67,6 +68,19 @@ def _is_within(question: Json, value: Any) -> bool:
         if limit is not None and is_comparable(value, limit) and is_beyond(value, limit):
             return False
     return True
+
+
+def _bounds(question: Json) -> str:
+    """The limits, as words."""
+    words = {"minValue": "at least", "maxValue": "at most"}
+    return ", ".join(f"{words[name]} {limit}" for name, _ in _LIMITS for limit in _limits(question, name))
+
+
+def _offered(question: Json) -> str:
+    """The codes a question offers, if there are few enough to be read."""
+    options = (value_of(each)[1] for each in _list(question.get("answerOption")))
+    codes = [str(each["code"]) for each in options if isinstance(each, dict) and "code" in each]
+    return f": {', '.join(codes)}" if 0 < len(codes) <= _MOST_NAMED else ""
 
 
 def _limits(question: Json, name: str) -> Iterator[Any]:

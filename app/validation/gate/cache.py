@@ -1,7 +1,7 @@
-"""Compiled modules of the gate on disk, so that starting is quick.
+"""Compiled modules of the gate on disk, and which definitions were found sound, so that starting is quick.
 
-A file is found by the hash of all it was made from, and holds what a module is loaded from. Code is only ever read
-from a folder that nobody else can write to.
+A file is found by the hash of all it was made from. One named gate-… holds what a module is loaded from; one named
+sound-… is empty. They are only ever read from a folder that nobody else can write to.
 """
 
 import hashlib
@@ -32,6 +32,8 @@ class Compiled(NamedTuple):
 
 # Validators follow one another when definitions are posted; most of what they need stays the same.
 _loaded: dict[str, Compiled] = {}
+# What this process has found sound: a hash each.
+_sound: set[str] = set()
 
 
 class Cache:
@@ -46,7 +48,7 @@ class Cache:
 
     def compiled(self, key: str, module: Callable[[], Module]) -> Compiled:
         """A module from the folder, or made and compiled now. key: what it depends on besides the base."""
-        name = hashlib.sha256(f"{sys.version}{_sources()}{self._base}{key}".encode()).hexdigest()
+        name = self._name(key)
         if self._base and name in _loaded:
             return _loaded[name]
         found = self._from(self._folder / f"gate-{name}" if self._folder else None, module)
@@ -55,6 +57,26 @@ class Cache:
                 del _loaded[next(iter(_loaded))]
             _loaded[name] = found
         return found
+
+    def once(self, key: str, look: Callable[[], None]) -> None:
+        """Look whether definitions are sound, unless the same ones were found so before. key: as for `compiled`.
+
+        What `look` raises is not kept: the next start looks, and tells, again.
+        """
+        name = self._name(key)
+        file = self._folder / f"sound-{name}" if self._folder else None
+        if self._base and (name in _sound or (file and file.exists())):
+            return
+        look()
+        if self._base:
+            _sound.add(name)
+        if file:
+            with suppress(OSError):
+                # Not empty: on a full disk nothing is to be left, and nothing to be taken for a note.
+                _write(file, name.encode())
+
+    def _name(self, key: str) -> str:
+        return hashlib.sha256(f"{sys.version}{_sources()}{self._base}{key}".encode()).hexdigest()
 
     def _from(self, file: Path | None, module: Callable[[], Module]) -> Compiled:
         if file:
@@ -96,7 +118,8 @@ def _is_ours(folder: Path) -> bool:
 
 def _write(file: Path, content: bytes) -> None:
     """Write as a whole or not at all; the oldest files make room."""
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix="gate-")
+    kind = file.name.partition("-")[0]
+    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f"{kind}-")
     try:
         with os.fdopen(descriptor, "wb") as made:
             made.write(content)
@@ -104,5 +127,5 @@ def _write(file: Path, content: bytes) -> None:
     except OSError:
         Path(name).unlink(missing_ok=True)
         raise
-    for old in sorted(file.parent.glob("gate-*"), key=lambda each: each.stat().st_mtime)[:-_KEPT]:
+    for old in sorted(file.parent.glob(f"{kind}-*"), key=lambda each: each.stat().st_mtime)[:-_KEPT]:
         old.unlink(missing_ok=True)

@@ -1,18 +1,17 @@
 """The fast gate: whether a resource is valid, told by functions generated from the rule tree."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from threading import RLock
 from typing import Any
 
 from app.fhir.fhirpath import FhirPathError, r4_model
 from app.fhir.fhirpath.native import Translator
-from app.fhir.json import dumps
 from app.fhir.references import is_id
 from app.validation.checks.datatypes import check_datatype
 from app.validation.checks.implied import as_implied, implied_profile
 from app.validation.checks.narrative import is_plain, narrative_flaws
 from app.validation.conformance import Conformance
-from app.validation.gate.cache import Cache, Compiled, digest
+from app.validation.gate.cache import Cache, Compiled
 from app.validation.gate.constants import Constants
 from app.validation.gate.module import Module
 from app.validation.gate.profiles import ProfileWriter
@@ -64,11 +63,10 @@ class Gate:
         except (Unsure, *_PRESUMED):
             return None
 
-    def prepare(self, structures: Sequence[Mapping[str, Any]]) -> None:
-        """Compile the profiles of StructureDefinitions now, as one module that the cache can keep."""
-        key = digest(dumps(each) for each in structures)
+    def prepare(self, urls: Sequence[str], key: str) -> None:
+        """Compile profiles now, as one module that the cache can keep. key: a hash of what they were made from."""
         with self._lock:
-            self._write([each["url"] for each in structures], self._cache, key)
+            self._write(urls, self._cache, key)
 
     def _base(self) -> Module:
         module = Module()

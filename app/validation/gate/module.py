@@ -41,6 +41,12 @@ class Module:
         """A dict from strings to functions that are defined by now or later."""
         self._tables.append(f"{name} = {{{', '.join(f'{key!r}: {each}' for key, each in entries.items())}}}\n")
 
+    def coded_table(self, entries: dict[tuple[str, str], str]) -> str:
+        """The name of a dict from system and code to functions."""
+        name = f"{self._prefix}T{len(self._tables)}"
+        self._tables.append(f"{name} = {{{', '.join(f'{key!r}: {each}' for key, each in entries.items())}}}\n")
+        return name
+
     def constant(self, maker: str, *arguments: Any) -> str:
         """The name of a constant that the runtime makes from the arguments. They are hashable and can be marshalled."""
         recipe = Recipe(maker, arguments)

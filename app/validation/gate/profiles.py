@@ -9,6 +9,7 @@ from app.fhir.fhirpath.model import SYSTEM_TYPES
 from app.validation.gate.asked import Asked, Unwritable
 from app.validation.gate.module import Module
 from app.validation.gate.types import TypeWriter
+from app.validation.guards import Codes, guard_of
 from app.validation.overlays import Overlay, Profile, Slicing
 from app.validation.profiles import Profiles
 from app.validation.rules import Element, Slot, TypeRule
@@ -88,13 +89,36 @@ class ProfileWriter:
         errors = [each for each in overlay.constraints if each.severity == "error"]
         allowed = dict(self._choices(overlay, type_)) if errors else {}
         tests = [self._types.condition(each, type_, name, allowed) for each in errors]
-        # What several constraints ask of the element is answered once.
+        guards = [guard_of(each.expression.text) for each in errors] if self._has_code(type_) else [None] * len(errors)
+        yield from self._once([test for test, guard in zip(tests, guards, strict=True) if guard is None])
+        if any(guards):
+            yield from self._by_code([(test, guard) for test, guard in zip(tests, guards, strict=True) if guard], name)
+
+    def _once(self, tests: list[str]) -> Iterator[str]:
+        """Constraints, where what several ask of the element is answered once."""
         asked = Counter(call for test in tests for call in _CALL.findall(test))
         for number, call in enumerate(call for call, count in asked.items() if count > 1):
             kept = f"r{number}"
             yield f"{kept} = None"
             tests = [test.replace(call, f"({kept} if {kept} is not None else ({kept} := {call}))") for test in tests]
         yield from (f"if not {test}: return False" for test in tests)
+
+    def _by_code(self, guarded: list[tuple[str, Codes]], name: str) -> Iterator[str]:
+        """Constraints about single codes: those of the codes an element has are found in a table."""
+        pairs = {pair for _, guard in guarded for pair in guard}
+        tests = {
+            pair: [test.replace(f"({name}, c)", "(v, c)") for test, guard in guarded if pair in guard] for pair in pairs
+        }
+        entries = {pair: self._function(self._once(tests[pair])) for pair in sorted(pairs)}
+        table = self._module.coded_table(entries)
+        yield f"for y in {name}.get('code', {{}}).get('coding', ()):"
+        yield f"    t = {table}.get((y.get('system'), y.get('code')))"
+        yield f"    if t is not None and not t({name}, c): return False"
+
+    def _has_code(self, type_: str) -> bool:
+        """Whether the code of a type is one CodeableConcept."""
+        slot = self._types.rules.type_rule(type_).slots.get("code") if self._types.rules.has(type_) else None
+        return slot is not None and not slot.is_many and slot.use.code == "CodeableConcept"
 
     def _choices(self, overlay: Overlay, type_: str) -> Iterator[tuple[str, list[str]]]:
         """The names that the profile leaves to the choices of an element."""

@@ -168,7 +168,7 @@ class TypeWriter:
         if code == "xhtml":
             return f"not narrative({name})"
         if code in _KEPT or value_set:
-            kept = self.module.constant("kept", code, slot.element.name == "language", value_set)
+            kept = self.module.constant("kept", code, slot.element.is_human_language, value_set)
             return f"{name} not in {kept}.known and not {kept}.keep({name})"
         checks = self.rules.checks
         own = next((each for each, check in checks.items() if check is slot.check), code)

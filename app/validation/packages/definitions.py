@@ -7,7 +7,7 @@ from typing import Any
 
 from app.fhir.canonicals import STRUCTURE
 from app.fhir.outcomes import Issue
-from app.profiles import json_files, r4
+from app.profiles import r4, shared_json
 from app.validation.packages.notes import notes_on
 from app.validation.packages.shapes import DEFINITION_TYPES, misshapen
 from app.validation.profiles import Profiles
@@ -52,7 +52,7 @@ def _unused_structure(definition: Json) -> str:
 def fixed_urls() -> frozenset[str]:
     """The URLs that packages and clients cannot give another meaning."""
     base = r4()
-    own = [*json_files("structuredefinitions").values(), *json_files("terminology").values()]
+    own = [*shared_json("structuredefinitions").values(), *shared_json("terminology").values()]
     types = (STRUCTURE + name for name in base["types"])
     return frozenset(
         [*base["profiles"], *base["value_sets"], *base["code_systems"], *types, *(str(each.get("url")) for each in own)]
@@ -70,7 +70,7 @@ def flaws(structures: Sequence[Json], among: Iterable[Json], *, is_trusted: bool
     among: all profiles they may build on, themselves too. is_trusted: they are the operator's, not a client's.
     """
     base = r4()
-    own = json_files("structuredefinitions").values()
+    own = shared_json("structuredefinitions").values()
     known = Structures(base, [*own, *among])
     of_base = ({**each, "url": url} for url, each in base["profiles"].items())
     profiles = Profiles(_rules(), [*of_base, *(prepared(each, known) for each in [*own, *among])])
@@ -171,7 +171,7 @@ class Definitions:
         return with_snapshot(structure, Snapshots(structures).of(structure))
 
     def _structures(self, *first: Json) -> Structures:
-        own = json_files("structuredefinitions").values()
+        own = shared_json("structuredefinitions").values()
         others = [each for each in (*self._packages, *self._posted.values()) if _is_profile(each)]
         return Structures(r4(), [*first, *own, *others])
 

@@ -29,6 +29,8 @@ _BROADER = {
     "unsignedInt": "integer",
 }
 _VALUES = ("fixed", "pattern")
+# What a binding can be for: eld-11 of R4.
+_BINDABLE = frozenset({"code", "Coding", "CodeableConcept", "Quantity", "string", "uri"})
 
 
 def merged(base: ElementDefinition, own: ElementDefinition, url: str) -> dict[str, Any]:
@@ -39,6 +41,8 @@ def merged(base: ElementDefinition, own: ElementDefinition, url: str) -> dict[st
             made[name] = [*base[name], *(each for each in own[name] if each not in base[name])]
     if "binding" in own and "valueSet" not in own["binding"]:
         made["binding"] = {**base.get("binding", {}), **own["binding"]}
+    if "binding" not in own and "type" in own and _BINDABLE.isdisjoint(map(type_code, own["type"])):
+        made.pop("binding", None)
     known = {each["key"] for each in base.get("constraint", ())}
     fresh = [{"source": url, **each} for each in own.get("constraint", ()) if each["key"] not in known]
     if fresh:

@@ -1,0 +1,1 @@
+"""What guideline rules may know of a patient, out of FHIR resources."""

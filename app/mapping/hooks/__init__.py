@@ -1,0 +1,1 @@
+"""CDS Hooks: what is asked, what is answered, and what became of the answer."""

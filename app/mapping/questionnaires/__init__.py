@@ -1,0 +1,1 @@
+"""An instrument as Questionnaire; its answers and scores as QuestionnaireResponse and Observations."""

@@ -1,0 +1,1 @@
+"""An examination as DiagnosticReport and its results as Observations."""

@@ -1,0 +1,1 @@
+"""A diagnosis: its codes, its NeuPSIG grade and what is presumed behind it."""

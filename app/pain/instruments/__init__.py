@@ -1,0 +1,1 @@
+"""An instrument, its answers and its scores."""

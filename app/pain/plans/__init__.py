@@ -1,0 +1,1 @@
+"""A treatment plan: its goals and activities, their doses, and how they worked."""

@@ -1,0 +1,1 @@
+"""The guideline rules: their files, the language they are written in, and what they say of a patient."""

@@ -1,0 +1,1 @@
+"""The implementation guide: its pages, its package, its licences."""
