@@ -5,13 +5,16 @@ BIN := $(VENV)/bin
 NODE := tests/interop/node
 CORPUS ?= ../shared/validation
 
-.PHONY: help run test check demo agreement oracle roundtrip bench-validation lock
+.PHONY: help run test check demo faults faults-full interop agreement oracle roundtrip bench-validation lock
 
 help:
 	@echo "make run        install and serve on http://127.0.0.1:8000 (HOST, PORT, DERMATOME_* override)"
 	@echo "make demo       the whole job in a minute: post the worked cases, watch them arrive on a second server"
 	@echo "make test       every test, on SQLite and on PostgreSQL"
 	@echo "make check      ruff and mypy --strict"
+	@echo "make faults     sync under a bad network, kills, storms and a full disk: 3 seeds; SEEDS, RESOURCES override"
+	@echo "make faults-full  the same over 20 seeds of 10,000 resources each"
+	@echo "make interop    sync with real servers of others (needs a JDK and Maven)"
 	@echo "make agreement  CORPUS=folder: our verdicts beside the official validator's; fails below what is promised"
 	@echo "make oracle     the official validator on our definitions, examples and mutants; records its verdicts (needs a JDK and Maven)"
 	@echo "make roundtrip  CORPUS=folder: store the valid official examples and compare what comes back, digit for digit"
@@ -31,6 +34,15 @@ check: $(VENV)/installed-dev
 
 demo: $(VENV)/installed
 	@exec $(BIN)/python -m examples.demo
+
+faults: $(VENV)/installed-dev
+	@$(BIN)/python -m tests.faults --seeds $(or $(SEEDS),3) --resources $(or $(RESOURCES),600)
+
+faults-full: $(VENV)/installed-dev
+	@$(BIN)/python -m tests.faults --seeds 20 --resources 10000
+
+interop: $(VENV)/installed-dev
+	@$(BIN)/python -m tests.interop
 
 agreement: $(VENV)/installed-dev
 	@$(BIN)/python -m tools.agreement $(CORPUS)

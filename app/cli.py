@@ -11,7 +11,7 @@ from typing import Annotated, Literal, NoReturn
 import typer
 import uvicorn
 
-from app import validate_files
+from app import sync_commands, validate_files
 from app.guide.site import PACKAGE, Site
 from app.main import clock, create_app, load_clinic, open_database
 from app.mapping.questionnaires.questionnaire import questionnaires
@@ -31,6 +31,7 @@ app = typer.Typer(
 )
 
 
+app.add_typer(sync_commands.app, name="sync")
 UnknownProfiles = Literal["warning", "error"]
 
 
@@ -61,10 +62,8 @@ def serve() -> None:
 
 @app.command()
 def worker() -> None:
-    """Deliver what waits for the sync targets, until stopped. Several workers share the targets."""
+    """Do what outlives a request, for sync targets and subscribers, until stopped. Several workers share the work."""
     settings = _settings()
-    if settings.sync_targets is None:
-        _stop("DERMATOME_SYNC_TARGETS: not set, so there is nothing to deliver to")
     try:
         asyncio.run(_prepare(settings))
         asyncio.run(work(settings))

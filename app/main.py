@@ -2,11 +2,11 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import fields
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import structlog
@@ -23,19 +23,45 @@ from app.intake.seeding import seed
 from app.logs import configure
 from app.mapping.definitions import own_definitions
 from app.mapping.questionnaires.questionnaire import questionnaires
+from app.outbound import Guard, Secrets
+from app.outbound.addresses import parse_networks
 from app.pain.content import Content, load_content
-from app.routers import bundles, cds, errors, fhir, guide, health, history, metadata, pain, search, sync
+from app.routers import (
+    bundles,
+    cds,
+    errors,
+    fhir,
+    guide,
+    health,
+    history,
+    metadata,
+    metrics,
+    pain,
+    search,
+    sync,
+    sync_conflicts,
+    sync_notifications,
+    sync_pull,
+    sync_targets,
+)
 from app.routers.assessment_schemas import tell_assessments
 from app.routers.middleware import Envelope
 from app.routers.operations import routes as operations
 from app.service import Service
-from app.settings import Settings, WrongSettings
+from app.settings import Settings, WrongSettings, given_secrets, is_loopback
 from app.store.database import Database
 from app.store.index.reindex import Reindexer
+from app.store.listening import Bell
 from app.store.parameters import SearchParameters, load_parameters
 from app.store.search import Searcher
-from app.sync.push import Pusher
-from app.sync.targets import Target, load_targets
+from app.sync.admission import problems_here
+from app.sync.clients import Clients
+from app.sync.duties import Parts, duties
+from app.sync.push.wanting import problem_of
+from app.sync.registry import Registry
+from app.sync.subscriptions import jobs as subscriptions
+from app.sync.targets import load_targets
+from app.sync.work import Worker
 from app.terminology.server import TerminologyServer
 from app.validation import Validator, load_validator
 from app.validation.packages.definitions import Definitions
@@ -44,7 +70,14 @@ from app.validation.packages.packages import WrongPackages, definitions_of, load
 # Order matters: /fhir/metadata must be found before /fhir/{resource_type}.
 # No address belongs to two (routers/addresses.py); what is asked for most is looked at first.
 _FHIR = (fhir.router, search.router, bundles.router, history.router, metadata.router, operations.router)
-_ROUTERS = (*_FHIR, pain.router, cds.router, sync.router, health.router, guide.router)
+_SYNC = (
+    sync.router,
+    sync_targets.router,
+    sync_conflicts.router,
+    sync_pull.router,
+    sync_notifications.router,
+)
+_ROUTERS = (*_FHIR, pain.router, cds.router, *_SYNC, health.router, metrics.router, guide.router)
 
 
 def clock() -> int:
@@ -60,23 +93,22 @@ def new_id() -> str:
 def create_app(settings: Settings, *, now: Callable[[], int] = clock) -> FastAPI:
     """The application; raises WrongSettings if a setting cannot be used."""
     configure(settings.log_level)
-    validator = load_definitions(settings)
-    targets = load_targets(settings.sync_targets, validator.resource_types)
-    database = open_database(settings)
-    service = _assemble(settings, database, validator, targets, now)
+    service = make_service(settings, now=now, listens=settings.worker == "embedded")
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(database)
-            await database.migrate()
+            await stack.enter_async_context(service.database)
+            await service.database.migrate()
+            await service.registry.prepare(is_whole=True)
             await service.reindexer.prepare()
             await seed(service.intake)
             await service.intake.definitions.refresh()
             if service.terminology_server:
                 await stack.enter_async_context(service.terminology_server)
-            if settings.worker == "embedded" and targets:
-                await stack.enter_async_context(_in_background(make_pusher(settings, database, targets, now)))
+            await stack.enter_async_context(service.bell)
+            if settings.worker == "embedded":
+                await stack.enter_async_context(_in_background(make_worker(service)))
             await stack.enter_async_context(_in_background(service.reindexer))
             yield
 
@@ -95,6 +127,15 @@ def create_app(settings: Settings, *, now: Callable[[], int] = clock) -> FastAPI
     for router in _ROUTERS:
         app.include_router(router)
     return app
+
+
+def make_service(settings: Settings, *, now: Callable[[], int] = clock, listens: bool) -> Service:
+    """The parts, nothing of it opened yet. Raises WrongSettings if a setting cannot be used.
+
+    listens: whether this process works, and is to be woken by what others write.
+    """
+    validator = load_definitions(settings)
+    return _assemble(settings, validator, now, listens=listens)
 
 
 def open_database(settings: Settings) -> Database:
@@ -148,20 +189,38 @@ def _own(content: Content) -> Own:
     return Own(own_definitions(content))
 
 
-def make_pusher(
-    settings: Settings, database: Database, targets: Sequence[Target], now: Callable[[], int] = clock
-) -> Pusher:
-    """The worker that serves the sync targets, under a name of its own."""
-    return Pusher(database, targets, owner=uuid.uuid4().hex, lease_seconds=settings.sync_lease_seconds, clock=now)
+def make_worker(service: Service) -> Worker:
+    """The worker of this process, under a name of its own."""
+    return Worker(service.bell, partial(duties, parts_of(service)))
 
 
-def _assemble(
-    settings: Settings,
-    database: Database,
-    validator: Definitions,
-    targets: Sequence[Target],
-    now: Callable[[], int],
-) -> Service:
+def parts_of(service: Service) -> Parts:
+    """What the work of sync needs of a service, for one worker."""
+    settings, owner = service.settings, uuid.uuid4().hex
+    return Parts(
+        intake=service.intake,
+        clients=service.clients,
+        known=service.validator.resource_types,
+        owner=owner,
+        lease_seconds=settings.sync_lease_seconds,
+        base=f"{settings.public_url}/fhir" if settings.public_url else "",
+        of_server=subscriptions.duties(
+            subscriptions.Parts(
+                intake=service.intake,
+                guard=service.guard,
+                ring=service.bell.ring,
+                owner=owner,
+                lease_seconds=settings.sync_lease_seconds,
+                base=_own_base(settings),
+                attempts=settings.subscription_attempts,
+                keep_days=settings.subscription_event_days,
+            )
+        ),
+    )
+
+
+def _assemble(settings: Settings, validator: Definitions, now: Callable[[], int], *, listens: bool) -> Service:
+    database = open_database(settings)
     parameters = load_parameters()
     searcher = Searcher(
         parameters,
@@ -173,13 +232,22 @@ def _assemble(
     )
 
     own = _own(load_clinic(settings))
+    bell = Bell(database, listens=listens)
 
-    def targets_of(resource_type: str) -> list[str]:
-        return [target.name for target in targets if target.wants(resource_type)]
+    guard = make_guard(settings)
+    secrets = Secrets(settings.secrets, given_secrets())
+    targets = load_targets(
+        settings.sync_targets,
+        validator.resource_types,
+        partial(problem_of, searcher),
+        partial(problems_here, secrets=secrets if listens else None, guard=guard, is_operators=True),
+    )
+    registry = Registry(database, targets, bell.ring)
 
     return Service(
         settings=settings,
         database=database,
+        bell=bell,
         validator=validator,
         parameters=parameters,
         searcher=searcher,
@@ -190,21 +258,43 @@ def _assemble(
             PostedDefinitions(database, validator, own=own.keys),
             parameters,
             searcher,
-            targets_of,
+            registry.telling,
             now,
             new_id,
             _policy(settings),
             _extraction(settings, searcher, validator),
             own,
+            ring=bell.ring,
+            rules=(subscriptions.rule(searcher, guard, _own_base(settings), now),),
         ),
         content=load_clinic(settings),
-        targets=tuple(targets),
+        registry=registry,
+        clients=Clients(registry, secrets, guard),
+        secrets=secrets,
+        guard=guard,
         terminology_server=TerminologyServer(settings.terminology_server, now) if settings.terminology_server else None,
         supported_profiles=_supported_profiles(),
         clock=now,
         new_id=new_id,
         started_at=now(),
     )
+
+
+def make_guard(settings: Settings) -> Guard:
+    """What may be called that others have named. Raises WrongSettings."""
+    names = [name.strip() for name in settings.private_networks.split(",") if name.strip()]
+    # Whoever reaches a service that listens to this machine only is on it.
+    own = ["127.0.0.0/8", "::1/128"] if is_loopback(settings.host) else []
+    try:
+        networks, hosts = parse_networks([*names, *own])
+    except ValueError as error:
+        raise WrongSettings(f"DERMATOME_PRIVATE_NETWORKS: {error}") from None
+    return Guard(networks, hosts, frozenset({settings.port} - {0}), settings.public_url)
+
+
+def _own_base(settings: Settings) -> str:
+    """The address of our FHIR endpoint that others are told."""
+    return f"{settings.public_url or f'http://{settings.host}:{settings.port}'}/fhir"
 
 
 def _reindexer(
@@ -236,7 +326,7 @@ def _supported_profiles() -> dict[str, list[str]]:
 
 
 @asynccontextmanager
-async def _in_background(worker: Pusher | Reindexer) -> AsyncIterator[None]:
+async def _in_background(worker: Worker | Reindexer) -> AsyncIterator[None]:
     task = asyncio.create_task(worker.run())
     try:
         yield

@@ -4,13 +4,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.intake.accept import Intake
+from app.outbound import Guard, Secrets
 from app.pain.content import Content
 from app.settings import Settings
 from app.store.database import Database
 from app.store.index.reindex import Reindexer
+from app.store.listening import Bell
 from app.store.parameters import SearchParameters
 from app.store.search import Searcher
-from app.sync.targets import Target
+from app.sync.clients import Clients
+from app.sync.registry import Registry
 from app.terminology.server import TerminologyServer
 from app.validation.packages.definitions import Definitions
 
@@ -24,13 +27,17 @@ class Service:
 
     settings: Settings
     database: Database
+    bell: Bell
     validator: Definitions
     parameters: SearchParameters
     searcher: Searcher
     reindexer: Reindexer
     intake: Intake
     content: Content
-    targets: tuple[Target, ...]
+    registry: Registry
+    clients: Clients
+    secrets: Secrets
+    guard: Guard
     terminology_server: TerminologyServer | None
     supported_profiles: Mapping[str, Sequence[str]]
     clock: Callable[[], int]

@@ -11,6 +11,8 @@ from pydantic import AnyHttpUrl, Field, TypeAdapter, ValidationError, field_vali
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "DERMATOME_"
+# DERMATOME_SECRET_REGISTRY_KEY is the secret registry-key.
+SECRET = f"{PREFIX}SECRET_"
 _DATABASE = re.compile(r"sqlite\+aiosqlite:///[^:?].*|postgresql\+asyncpg://([^/@]*@)?[^/:@]*(:\d+)?/.+")
 _ADDRESS = TypeAdapter(AnyHttpUrl)
 
@@ -57,6 +59,20 @@ class Settings(BaseSettings):
     )
     sync_lease_seconds: float = Field(
         30, ge=1, le=3600, description="How long a target stays with a worker that died before another takes over."
+    )
+    private_networks: str = Field(
+        "",
+        description="Private networks and hosts, separated by commas, that targets and Subscriptions may name by API. "
+        "While HOST is a loopback address, loopback is among them.",
+    )
+    secrets: Path | None = Field(
+        None, description="Folder of secrets that targets name, a file each; else `DERMATOME_SECRET_<NAME>`."
+    )
+    subscription_attempts: int = Field(
+        8, ge=1, le=100, description="Failed notifications in a row after which a Subscription is in error."
+    )
+    subscription_event_days: float = Field(
+        30, ge=0, le=36_500, description="How long delivered events of Subscriptions can be asked for again."
     )
     max_body_bytes: int = Field(8_388_608, ge=1024, description="Largest request body accepted.")
     max_bundle_entries: int = Field(5_000, ge=1, description="Most entries of one batch or transaction.")
@@ -110,7 +126,7 @@ class Settings(BaseSettings):
             raise ValueError("is not a readable file")
         return value
 
-    @field_validator("packages")
+    @field_validator("packages", "secrets")
     @classmethod
     def _folder(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_dir():
@@ -146,7 +162,7 @@ def load_settings() -> Settings:
     except ValidationError as error:
         problems += [f"{_variable(str(e['loc'][0]))}: {_sentence(e['msg'])}" for e in error.errors()]
         raise WrongSettings("\n".join(problems)) from None
-    if not settings.trusted_network and not _is_loopback(settings.host):
+    if not settings.trusted_network and not is_loopback(settings.host):
         problems.append(
             f"HOST: {settings.host} can be reached by others and authentication is off; "
             "use a loopback address, or set DERMATOME_TRUSTED_NETWORK=true if everyone who can reach it may read "
@@ -155,6 +171,23 @@ def load_settings() -> Settings:
     if problems:
         raise WrongSettings("\n".join(problems))
     return settings
+
+
+def given_secrets() -> dict[str, str]:
+    """The secrets that stand in the environment, by their names."""
+    return {
+        name.removeprefix(SECRET).lower().replace("_", "-"): value
+        for name, value in os.environ.items()
+        if name.startswith(SECRET) and name != SECRET
+    }
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens at a host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def documented() -> list[tuple[str, str, str]]:
@@ -172,7 +205,7 @@ def _variable(name: str) -> str:
 
 def _unknown() -> list[str]:
     known = [variable for variable, _, _ in documented()]
-    given = [name for name in os.environ if name.startswith(PREFIX) and not name.startswith(f"{PREFIX}TEST_")]
+    given = [name for name in os.environ if name.startswith(PREFIX) and not name.startswith((f"{PREFIX}TEST_", SECRET))]
     return [f"{name}: no such setting{_nearest(name, known)}" for name in sorted(given) if name not in known]
 
 
@@ -183,10 +216,3 @@ def _nearest(name: str, known: list[str]) -> str:
 
 def _sentence(message: str) -> str:
     return message.removeprefix("Value error, ")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

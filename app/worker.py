@@ -1,25 +1,27 @@
-"""A worker process: delivers what waits for the sync targets, until it is told to stop."""
+"""A worker process: does what outlives a request, as sync does, until it is told to stop."""
 
 import asyncio
 import signal
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
 from app.logs import configure
-from app.main import make_pusher, open_database
-from app.profiles import r4
+from app.main import make_service, make_worker
 from app.settings import Settings
-from app.sync.targets import load_targets
-from app.validation.rules import BaseRules
 
 
 async def work(settings: Settings) -> None:
-    """Deliver until SIGTERM or SIGINT. Raises WrongSettings if the targets file cannot be used."""
+    """Work until SIGTERM or SIGINT. Raises WrongSettings if a setting cannot be used."""
     configure(settings.log_level)
-    targets = load_targets(settings.sync_targets, BaseRules(r4()).resource_types)
-    async with open_database(settings) as database:
-        task = asyncio.ensure_future(make_pusher(settings, database, targets).run())
+    service = make_service(settings, listens=True)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(service.database)
+        await service.registry.prepare(is_whole=False)
+        await stack.enter_async_context(service.bell)
+        if service.terminology_server:
+            await stack.enter_async_context(service.terminology_server)
+        task = asyncio.ensure_future(make_worker(service).run())
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, task.cancel)
-        print(f"Dermatome worker for {', '.join(target.name for target in targets)}", flush=True)
+        print("Dermatome worker is ready", flush=True)
         with suppress(asyncio.CancelledError):
             await task

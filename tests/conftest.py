@@ -6,18 +6,21 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx
 import pytest
 from sqlalchemy.engine import URL, make_url
 
+from app.logs import configure
 from app.main import create_app
 from app.settings import Settings
 from app.store.database import Database
+from tests.restoring import Saved, save
 
 DATABASES = ("sqlite", "postgresql")
 BASE = "http://dermatome.test"
@@ -28,12 +31,18 @@ def pytest_xdist_auto_num_workers() -> int:
     return max(2, 3 * (os.cpu_count() or 1) // 2)
 
 
+def pytest_collection() -> None:
+    """Ten thousand tests are no garbage: a third of the time of their collection went into looking whether they are."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """What is loaded by now stays. A third of the time of a test through the server went into looking whether it was
     garbage, at every start of the application anew."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +73,7 @@ def postgres() -> Iterator[URL]:
             pytrace=False,
         )
     # The tests never cut the power: without fsync a fresh database takes a tenth of the time.
-    for setting in ("fsync", "full_page_writes"):
+    for setting in ("fsync", "full_page_writes", "synchronous_commit", "jit"):
         started.psql(f"ALTER SYSTEM SET {setting} = off")
     started.psql("SELECT pg_reload_conf()")
     yield make_url(started.get_uri()).set(drivername="postgresql+asyncpg")
@@ -72,46 +81,50 @@ def postgres() -> Iterator[URL]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+class Templates:
+    """Databases that others are copied from, made when first asked for: the schema, and, unless bare, what a first
+    start stores. On SQLite the path of a file, on PostgreSQL the name of a database."""
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self._request = request
+        self._made: dict[tuple[str, bool], str] = {}
+
+    def of(self, kind: str, *, is_bare: bool = False) -> str:
+        """The one of this kind."""
+        if (kind, is_bare) not in self._made:
+            self._made[kind, is_bare] = self._sqlite(is_bare) if kind == "sqlite" else self._postgresql(is_bare)
+        return self._made[kind, is_bare]
+
+    def _sqlite(self, is_bare: bool) -> str:
+        factory: pytest.TempPathFactory = self._request.getfixturevalue("tmp_path_factory")
+        path = factory.mktemp("template") / "dermatome.db"
+        _in_own_loop(_fill(f"sqlite+aiosqlite:///{path}", is_bare))
+        return str(path)
+
+    def _postgresql(self, is_bare: bool) -> str:
+        server: URL = self._request.getfixturevalue("postgres")
+        name = f"dermatome_template_{uuid.uuid4().hex[:12]}"
+        _in_own_loop(_execute(server, f'CREATE DATABASE "{name}"'))
+        _in_own_loop(_fill(_render(server.set(database=name)), is_bare))
+        return name
+
+
 @pytest.fixture(scope="session")
-def postgres_template(postgres: URL) -> str:
+def templates(request: pytest.FixtureRequest) -> Templates:
+    """What fresh databases are copied from."""
+    return Templates(request)
+
+
+@pytest.fixture(scope="session")
+def postgres_template(templates: Templates) -> str:
     """The name of an empty database that was served once, and that others are copied from."""
-    name = f"dermatome_template_{uuid.uuid4().hex[:12]}"
-
-    async def make() -> None:
-        await _execute(postgres, f'CREATE DATABASE "{name}"')
-        await _serve_once(_render(postgres.set(database=name)))
-
-    asyncio.run(make())
-    return name
+    return templates.of("postgresql")
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sqlite_template(templates: Templates) -> Path:
     """An empty database that was served once, and that others are copied from."""
-    path = tmp_path_factory.mktemp("template") / "dermatome.db"
-    asyncio.run(_serve_once(f"sqlite+aiosqlite:///{path}"))
-    return path
-
-
-@pytest.fixture(scope="session")
-def bare_postgres(postgres: URL) -> str:
-    """The name of a database that has the schema and holds nothing, not even our own definitions."""
-    name = f"dermatome_bare_{uuid.uuid4().hex[:12]}"
-
-    async def make() -> None:
-        await _execute(postgres, f'CREATE DATABASE "{name}"')
-        await _migrate_once(_render(postgres.set(database=name)))
-
-    asyncio.run(make())
-    return name
-
-
-@pytest.fixture(scope="session")
-def bare_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database that has the schema and holds nothing, not even our own definitions."""
-    path = tmp_path_factory.mktemp("bare") / "dermatome.db"
-    asyncio.run(_migrate_once(f"sqlite+aiosqlite:///{path}"))
-    return path
+    return Path(templates.of("sqlite"))
 
 
 @pytest.fixture(params=DATABASES)
@@ -122,8 +135,11 @@ def bare_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
 
 @pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A fresh database, once on SQLite and once on PostgreSQL."""
-    yield from _fresh(request, tmp_path, request.param)
+    """A database as after a first start, once on SQLite and once on PostgreSQL."""
+    if "client" in request.fixturenames and not _wants_own(request):
+        yield request.getfixturevalue("running").url(request.param)
+    else:
+        yield from _fresh(request, tmp_path, request.param)
 
 
 @pytest.fixture
@@ -133,22 +149,92 @@ def other_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
 
 
 @pytest.fixture
-async def client(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    """The application over ASGI."""
-    async with serving(Settings(database_url=database_url, log_level="error")) as client:
-        yield client
+async def client(
+    request: pytest.FixtureRequest, database_url: str, running: "Running"
+) -> AsyncIterator[httpx.AsyncClient]:
+    """The application over ASGI, on a database that holds nothing of other tests."""
+    if _wants_own(request):
+        async with serving(Settings(database_url=database_url, log_level="error")) as client:
+            yield client
+    else:
+        async with running.client(database_url) as client:
+            yield client
+
+
+def _wants_own(request: pytest.FixtureRequest) -> bool:
+    """Whether a test is about the start of an application or changes what one is made of."""
+    return "monkeypatch" in request.fixturenames or request.node.get_closest_marker("own_server") is not None
+
+
+class Running:
+    """One application for each kind of database, started when it is first asked for, and its database put back after
+    each test. Where that fails the next test gets a new one."""
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self._request = request
+        self._urls: dict[str, tuple[str, Iterator[str]]] = {}
+        self._started: dict[str, tuple[serving, Saved, AsyncExitStack]] = {}
+
+    def url(self, kind: str) -> str:
+        """The address of the database."""
+        if kind not in self._urls:
+            folder = self._request.getfixturevalue("tmp_path_factory").mktemp("running")
+            made = _fresh(self._request, folder, kind)
+            self._urls[kind] = next(made), made
+        return self._urls[kind][0]
+
+    @asynccontextmanager
+    async def client(self, url: str) -> AsyncIterator[httpx.AsyncClient]:
+        """A client of the application of this database, for one test."""
+        if url not in self._started:
+            self._started[url] = await _started(url)
+        # Each start of an application tells the whole process how to log.
+        configure("error")
+        server, saved, _ = self._started[url]
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=server.app), base_url=BASE) as client:
+            yield client
+        try:
+            await saved.restore()
+            definitions = server.app.state.service.intake.definitions
+            await definitions.look()
+            await definitions.refresh()
+        except BaseException:
+            self._urls = {kind: each for kind, each in self._urls.items() if each[0] != url}
+            await self._started.pop(url)[2].aclose()
+            raise
+
+    async def close(self) -> None:
+        """Stop all."""
+        for _, _, stack in self._started.values():
+            await stack.aclose()
+
+
+async def _started(url: str) -> tuple["serving", Saved, AsyncExitStack]:
+    server, stack = serving(Settings(database_url=url, log_level="error")), AsyncExitStack()
+    await stack.enter_async_context(server)
+    saved = await save(url)
+    stack.push_async_callback(saved.close)
+    return server, saved, stack
+
+
+@pytest.fixture(scope="session")
+async def running(request: pytest.FixtureRequest, postgres: URL) -> AsyncIterator[Running]:
+    """The applications that tests share. They end before the PostgreSQL that they use."""
+    made = Running(request)
+    yield made
+    await made.close()
 
 
 class serving:  # noqa: N801 (reads as a verb: `async with serving(settings) as client`)
     """The application with these settings, started, and a client of it."""
 
     def __init__(self, settings: Settings) -> None:
-        self._app = create_app(settings)
+        self.app = create_app(settings)
 
     async def __aenter__(self) -> httpx.AsyncClient:
-        self._lifespan = self._app.router.lifespan_context(self._app)
+        self._lifespan = self.app.router.lifespan_context(self.app)
         await self._lifespan.__aenter__()
-        self._client = httpx.AsyncClient(transport=httpx.ASGITransport(app=self._app), base_url=BASE)
+        self._client = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.app), base_url=BASE)
         return self._client
 
     async def __aexit__(self, *error: object) -> None:
@@ -157,17 +243,17 @@ class serving:  # noqa: N801 (reads as a verb: `async with serving(settings) as 
 
 
 def _fresh(request: pytest.FixtureRequest, folder: Path, kind: str, *, is_bare: bool = False) -> Iterator[str]:
+    template: str = request.getfixturevalue("templates").of(kind, is_bare=is_bare)
     if kind == "sqlite":
         folder.mkdir(exist_ok=True)
-        shutil.copy(request.getfixturevalue("bare_sqlite" if is_bare else "sqlite_template"), folder / "dermatome.db")
+        shutil.copy(template, folder / "dermatome.db")
         yield f"sqlite+aiosqlite:///{folder / 'dermatome.db'}"
         return
     server: URL = request.getfixturevalue("postgres")
-    source: str = request.getfixturevalue("bare_postgres" if is_bare else "postgres_template")
     name = f"dermatome_{uuid.uuid4().hex[:12]}"
-    asyncio.run(_execute(server, f'CREATE DATABASE "{name}" TEMPLATE "{source}"'))
+    _in_own_loop(_execute(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
     yield _render(server.set(database=name))
-    asyncio.run(_execute(server, f'DROP DATABASE "{name}" WITH (FORCE)'))
+    _in_own_loop(_execute(server, f'DROP DATABASE "{name}" WITH (FORCE)'))
 
 
 @asynccontextmanager
@@ -178,14 +264,20 @@ async def new_database(server: URL, template: str, name: str) -> AsyncIterator[s
     await _execute(server, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-async def _migrate_once(url: str) -> None:
-    async with Database(url) as database:
-        await database.migrate()
+async def _fill(url: str, is_bare: bool) -> None:
+    """Make the schema and, unless bare, note and store what a first start does."""
+    if is_bare:
+        async with Database(url) as database:
+            await database.migrate()
+    else:
+        async with serving(Settings(database_url=url, log_level="error")):
+            pass
 
 
-async def _serve_once(url: str) -> None:
-    async with serving(Settings(database_url=url, log_level="error")):
-        pass  # the schema is made, and what the index is made with is noted
+def _in_own_loop(work: Coroutine[Any, Any, None]) -> None:
+    """From a fixture that is not async, which loop ever the tests have."""
+    with asyncio.Runner() as runner:
+        runner.run(work)
 
 
 def _render(url: URL) -> str:

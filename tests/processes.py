@@ -15,6 +15,7 @@ import httpx
 ROOT = Path(__file__).parent.parent
 # Generous: a loaded machine starts slowly, and a test that waits for less would fail for no fault.
 START_SECONDS = 60
+_WORKER_IS_READY = b"Dermatome worker is ready"
 
 
 def free_port() -> int:
@@ -28,19 +29,21 @@ def free_port() -> int:
 class Process:
     """One `dermatome` process. Killed at the end of the block, whatever happened in it."""
 
-    def __init__(self, command: str, settings: Mapping[str, str], *, log: Path) -> None:
-        self._command = command
+    def __init__(self, command: str, settings: Mapping[str, str], *, log: Path, module: str = "app") -> None:
+        self._command, self._module = command, module
         self._settings = dict(settings)
         self._log = log
         self.base = f"http://127.0.0.1:{settings.get('PORT', '')}"
         self._process: subprocess.Popen[bytes] | None = None
+        self._begins = 0
 
     def start(self, *, wait: bool = True) -> None:
         """Start, and unless told otherwise wait until it is ready."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith("DERMATOME_")}
         with self._log.open("ab") as log:
+            self._begins = log.tell()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "app", self._command],
+                [sys.executable, "-m", self._module, self._command],
                 cwd=ROOT,
                 env={**kept, "DERMATOME_LOG_LEVEL": "warning", **self._settings},
                 stdout=log,
@@ -48,6 +51,8 @@ class Process:
             )
         if wait and self._command == "serve":
             self.wait_until_ready()
+        elif wait and self._command == "worker":
+            self._wait_until_told()
 
     def wait_until_ready(self) -> None:
         """Until /health/ready answers 200; fails with the log if the process ends or takes too long."""
@@ -61,6 +66,15 @@ class Process:
             except httpx.HTTPError:
                 time.sleep(0.05)
         raise AssertionError(f"not ready in {START_SECONDS} s:\n{self._log.read_text()[-3000:]}")
+
+    def _wait_until_told(self) -> None:
+        """Until a worker says that it is ready. What stands before in its log is of runs before."""
+        deadline = time.monotonic() + START_SECONDS
+        while _WORKER_IS_READY not in self._log.read_bytes()[self._begins :]:
+            assert self._process is not None
+            assert self._process.poll() is None, self._log.read_text()[-3000:]
+            assert time.monotonic() < deadline, f"not ready in {START_SECONDS} s"
+            time.sleep(0.05)
 
     def kill(self) -> None:
         """kill -9."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import WrongSettings, documented, load_settings
-from app.sync.targets import load_targets
+from app.sync.targets import Smart, Target, load_targets
 
 README = Path(__file__).parent.parent / "README.md"
 TYPES = frozenset({"Patient", "Observation"})
@@ -92,3 +92,21 @@ def test_the_shipped_targets_file_is_right() -> None:
     targets = load_targets(README.parent / "deploy" / "sync-targets.toml", TYPES | {"Condition"})
 
     assert [target.name for target in targets] == ["partner"]
+
+
+def test_the_shipped_targets_file_names_every_field_with_its_default(tmp_path: Path) -> None:
+    shipped = (README.parent / "deploy" / "sync-targets.toml").read_text("utf-8")
+    whole = tmp_path / "whole.toml"
+    whole.write_text(re.sub(r'^# (?=[a-z_]+ = |"|\[)', "", shipped, flags=re.MULTILINE))
+
+    (target,) = load_targets(whole, TYPES)
+
+    assert target.model_fields_set == set(Target.model_fields)
+    assert isinstance(target.auth, Smart)
+    for part in (target.auth, target.tls, target.conflict):
+        assert part.model_fields_set == set(type(part).model_fields)
+    chosen = {"name", "base_url", "auth", "tls", "conflict", "notify_secret", "requests_per_second"}
+    told, default = target.model_dump(), Target(name="x", base_url="http://x").model_dump()
+    assert {name: told[name] for name in told if name not in chosen} == {
+        name: default[name] for name in default if name not in chosen
+    }

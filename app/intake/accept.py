@@ -34,6 +34,8 @@ from app.store.search import Searcher, asks_terms
 from app.validation.packages.shapes import DEFINITION_TYPES
 
 Answers = Callable[[list[Written]], Answer | Awaitable[Answer]]
+TargetsOf = Callable[[str], Sequence[str]]
+Rule = Callable[[Write, Caller], Awaitable[list[Issue]]]
 
 LARGE = 100_000  # bytes
 _ATTEMPTS = 5
@@ -49,21 +51,27 @@ class Checker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """The door, with what it needs: store, rules, posted definitions, targets to tell, clock (microseconds), ids,
-    what the operator has decided, if responses are to be scored, how, and the definitions that are ours."""
+    """The door, with what it needs: store, rules, posted definitions, clock (microseconds), ids, what the operator has
+    decided, if responses are to be scored, how, and the definitions that are ours.
+
+    telling: which targets are told of a type, as it stands in a write transaction. ring: wakes those who tell them.
+    rules: what else is asked of a write, by those who act on what it says, as on a Subscription.
+    """
 
     database: Database
     checker: Checker
     definitions: PostedDefinitions
     parameters: SearchParameters
     searcher: Searcher
-    targets_of: Callable[[str], Sequence[str]]
+    telling: Callable[[Connection], Awaitable[TargetsOf]]
     clock: Callable[[], int]
     new_id: Callable[[], str]
     policy: Policy = field(default_factory=Policy)
     extraction: Extraction | None = None
     own: Own = field(default_factory=Own)
     turns: Turns = field(default_factory=Turns)
+    ring: Callable[[], None] = lambda: None
+    rules: Sequence[Rule] = ()
 
     async def accept(self, writes: Sequence[Write], caller: Caller, answer: Answers) -> Answer:
         """Do all the writes in one transaction and give the answer made from what became of them.
@@ -73,7 +81,9 @@ class Intake:
         Raises Refused (or a kind of it) with every issue; then nothing was changed.
         """
         async with self.turns.of(f"{w.type}/{w.id}?{w.condition}" for w in writes if w.method == "PATCH"):
-            return await self._in_turn(writes, caller, answer)
+            made = await self._in_turn(writes, caller, answer)
+        self.ring()
+        return made
 
     async def _in_turn(self, writes: Sequence[Write], caller: Caller, answer: Answers) -> Answer:
         if not any(write.type in DEFINITION_TYPES for write in writes):
@@ -132,7 +142,7 @@ class Intake:
                 made = await ready(
                     writes, connection, partial(Conditions, self.searcher, base=caller.base), self.policy
                 )
-        return replace(made, warnings=await self._checked(made, is_thorough=caller.wants_outcome))
+        return replace(made, warnings=await self._checked(made, caller))
 
     async def _transaction(
         self,
@@ -180,7 +190,7 @@ class Intake:
             caller=caller,
             # SQLite has one writer: whatever is not named here is held all the same.
             held=None if self.database.is_sqlite else locked,
-            targets_of=self.targets_of,
+            targets_of=await self.telling(connection),
             now=self.clock(),
             new_id=self.new_id,
             extraction=self.extraction,
@@ -210,15 +220,17 @@ class Intake:
         """The warnings about each write. Raises Refused if any has an error."""
         return _without_errors(self._all_issues(writes, is_thorough=True))
 
-    async def _checked(self, made: Ready, *, is_thorough: bool) -> list[list[Issue]]:
+    async def _checked(self, made: Ready, caller: Caller) -> list[list[Issue]]:
         """By the definitions of now, posted ones among them; these are judged as definitions too.
 
-        is_thorough: warnings are asked for too; otherwise what the fast gate admits is not looked at again.
+        Unless warnings are asked for, what the fast gate admits is not looked at again.
         """
         writes = made.writes
         if any(write.type not in DEFINITION_TYPES or claimed_profiles(write.tree) for write in writes):
             await self.definitions.refresh(write.tree for write in writes)
-        found = _without_errors(await self._found(writes, is_thorough=is_thorough))
+        sound = await self._found(writes, is_thorough=caller.wants_outcome)
+        ruled = [await self._ruled(write, caller) for write in writes]
+        found = _without_errors([[*issues, *more] for issues, more in zip(sound, ruled, strict=True)])
         named = [replace(w, id=w.id or id_) for w, id_ in zip(writes, made.foreseen, strict=True)]
         about = await self.definitions.judge(named)
         return _without_errors([[*issues, *more] for issues, more in zip(found, about, strict=True)])
@@ -228,6 +240,10 @@ class Intake:
         is_large = sum(len(write.text) for write in writes) > LARGE or self.definitions.has_profiles
         look = partial(self._all_issues, writes, is_thorough=is_thorough)
         return await asyncio.to_thread(look) if is_large else look()
+
+    async def _ruled(self, write: Write, caller: Caller) -> list[Issue]:
+        issues = [issue for rule in self.rules for issue in await rule(write, caller)]
+        return [issue.within(write.where) if write.where else issue for issue in issues]
 
     def _all_issues(self, writes: Sequence[Write], *, is_thorough: bool) -> list[list[Issue]]:
         look = self.checker.check if is_thorough else self.checker.problems

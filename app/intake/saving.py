@@ -24,6 +24,9 @@ from app.store.database import Connection, Lock
 from app.store.parameters import SearchParameters
 from app.store.repository import Change, Stored
 
+# Business of this server: a Subscription that were told to another one would notify from there as well.
+_OF_THIS_SERVER = frozenset({"Subscription"})
+
 
 @dataclass(frozen=True, slots=True)
 class Saving:
@@ -142,8 +145,15 @@ class Saving:
         return done
 
     def _change(self, done: Done) -> Change:
-        targets = () if self.caller.is_system else self.targets_of(done.placed.write.type)
-        return Change(done.written.stored, done.placed.tree, targets)
+        return Change(done.written.stored, done.placed.tree, self._told(done.placed))
+
+    def _told(self, placed: Placed) -> Sequence[str]:
+        """The targets to be told. Where it came from is known there; what was derived from it here is not."""
+        caller = self.caller
+        if caller.is_system or caller.is_local or placed.write.is_local or placed.write.type in _OF_THIS_SERVER:
+            return ()
+        told = self.targets_of(placed.write.type)
+        return [name for name in told if name != caller.origin or placed.is_derived]
 
     def _require_held(self, locks: Iterable[Lock]) -> None:
         """Whatever a condition has led to must be held from before it was asked, else it may have changed since."""

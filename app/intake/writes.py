@@ -23,7 +23,7 @@ class Write:
     if_match: the version that must be current, ANY_VERSION for "there must be one".
     if_none_exist: the search of a conditional create; condition: that of a conditional PUT, PATCH or DELETE, whose id
     is "". patch: what PATCH does to the resource that is here. path: where it stood, e.g. "Bundle.entry[3]".
-    full_url: what other writes of the same transaction call it.
+    full_url: what other writes of the same transaction call it. is_local: no sync target is told of it.
     """
 
     method: Method
@@ -37,6 +37,7 @@ class Write:
     patch: Patch | None = None
     path: str = ""
     full_url: str = ""
+    is_local: bool = False
 
     @property
     def search(self) -> str:
@@ -70,6 +71,7 @@ class Caller:
     base: the address of this server's FHIR endpoint as the client sees it. wants_outcome: whether warnings are asked
     for too. tells_dangling: whether it tells about references that lead nowhere itself, so that they are not refused.
     is_system: this service itself, which alone changes its own definitions, and tells no target of them.
+    origin: the sync target it came from, which is not told of it again. is_local: no target is told.
     """
 
     actor: str
@@ -80,6 +82,8 @@ class Caller:
     wants_outcome: bool = False
     tells_dangling: bool = False
     is_system: bool = False
+    origin: str = ""
+    is_local: bool = False
 
 
 def request_hash(*parts: bytes | str) -> str:

@@ -53,13 +53,13 @@ def _by_key(items: Sequence[Any]) -> dict[Key, Any]:
     seen: Counter[Any] = Counter()
     keyed = {}
     for item in items:
-        identity = _identity(item)
+        identity = identity_of(item)
         keyed[identity, seen[identity]] = item
         seen[identity] += 1
     return keyed
 
 
-def _identity(item: Any) -> Any:
+def identity_of(item: Any) -> Any:
     """What a list item is about, however else it was changed; None where only its place tells."""
     if not isinstance(item, Mapping):
         return str(item)

@@ -14,6 +14,7 @@ from app.routers.operations.table import Operation
 from app.service import Service
 from app.store.search.compartments import compartments
 from app.store.search.offered import OfferedParameter
+from app.sync.subscriptions.topics import topics
 
 _COMPARTMENT = "http://hl7.org/fhir/CompartmentDefinition/"
 # Interaction -> a request of that kind; all resource types share their routes.
@@ -34,6 +35,11 @@ _OF_THE_SYSTEM = {
     "search-system": ("GET", ""),
     "history-system": ("GET", "/_history"),
 }
+# Subscriptions R5 Backport 1.1.0, conformance.html: topics cannot be read in R4, so they are named here.
+_GUIDE = "http://hl7.org/fhir/uv/subscriptions-backport/"
+_TOPIC = f"{_GUIDE}StructureDefinition/capabilitystatement-subscriptiontopic-canonical"
+_SUPPORTED = {"Subscription": (f"{_GUIDE}StructureDefinition/backport-subscription",)}
+INSTANTIATES = (f"{_GUIDE}CapabilityStatement/backport-subscription-server-r4",)
 _CONDITIONAL_UPDATE, _CONDITIONAL_DELETE = ("PUT", "/Patient"), ("DELETE", "/Patient")
 
 
@@ -70,8 +76,10 @@ def rest(app: FastAPI, parts: Service) -> dict[str, Any]:
 
 def _resource(parts: Service, name: str, shared: dict[str, Any]) -> dict[str, Any]:
     searched = parts.searcher.of(name)
-    supported = list(parts.supported_profiles.get(name, ()))
+    supported = [*parts.supported_profiles.get(name, ()), *_SUPPORTED.get(name, ())]
+    told = [{"url": _TOPIC, "valueCanonical": url} for url in topics()] if name == "Subscription" else []
     made = {
+        "extension": told,
         "type": name,
         "profile": STRUCTURE + name,
         "supportedProfile": supported,

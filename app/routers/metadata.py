@@ -39,6 +39,7 @@ def _statement(request: Request) -> dict[str, Any]:
         "date": instant(parts.started_at),
         "publisher": "Dermatome",
         "kind": "instance",
+        "instantiates": list(capabilities.INSTANTIATES),
         "software": {"name": "Dermatome", "version": package["version"]},
         # The address is the one the client used; all else is the same for everyone.
         "implementation": {"description": package["title"], "url": fhir_base(request)},

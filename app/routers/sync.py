@@ -1,17 +1,20 @@
 """What sync is doing: targets, what waits, what was refused, and who holds what."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from app.fhir.instants import instant
-from app.fhir.outcomes import Issue, Refused
+from app.fhir.outcomes import Issue, NotFound, Refused
 from app.fhir.references import local
 from app.routers import exchange
 from app.routers.exchange import service
-from app.store import outbox
+from app.store import ledger as held_by
+from app.store import letters as noted
 from app.store.tables import Outbox
+from app.sync.status import overview
 
 router = APIRouter(prefix="/sync", tags=["Sync"])
 _Target = Query("", pattern="^[a-z0-9-]{0,64}$", description="Only this target.")
@@ -19,19 +22,11 @@ _After = Query(0, ge=0, le=2**62, description="Only items after this number: the
 _Limit = Query(100, ge=1, le=1000, alias="_count", description="Items per page.")
 
 
-@router.get("/targets", summary="The servers that are told of writes")
-async def targets(request: Request) -> Response:
-    exchange.require_known(request)
-    return JSONResponse({"targets": [target.model_dump(mode="json") for target in service(request).targets]})
-
-
 @router.get("/status", summary="What waits, what was refused and what arrived, per target")
 async def status(request: Request) -> Response:
     exchange.require_known(request)
-    async with service(request).database.reading() as connection:
-        found = {row["target"]: row for row in await outbox.status(connection)}
-    names = [target.name for target in service(request).targets]
-    return JSONResponse({"targets": [_status(name, found.get(name, {})) for name in sorted({*names, *found})]})
+    parts = service(request)
+    return JSONResponse({"targets": await overview(parts.database, await parts.registry.registered())})
 
 
 @router.get("/queue", summary="What waits to be delivered, oldest first")
@@ -44,6 +39,30 @@ async def dead_letters(request: Request, target: str = _Target, after: int = _Af
     return await _letters(request, "dead", target, after, limit)
 
 
+@router.post("/dead-letters/{number}/replay", summary="Send one again", status_code=202)
+async def replay(request: Request, number: int) -> Response:
+    return await _decided(request, number, noted.replay, 202)
+
+
+@router.delete("/dead-letters/{number}", summary="Give one up; what refers to it is buried with it", status_code=204)
+async def discard(request: Request, number: int) -> Response:
+    return await _decided(request, number, noted.discard, 204)
+
+
+@router.post("/targets/{name}/replay", summary="Send all dead letters of a target again")
+async def replay_all(request: Request, name: str) -> Response:
+    exchange.require_known(request)
+    count = 0
+    while True:
+        async with service(request).database.writing() as connection:
+            done = await noted.replay(connection, name)
+        count += done
+        if not done:
+            break
+    service(request).bell.ring()
+    return JSONResponse({"replayed": count})
+
+
 @router.get("/ledger", summary="Which version of a resource each target holds")
 async def ledger(request: Request, reference: str = Query(description="Such as Observation/1.")) -> Response:
     exchange.require_known(request, "reference")
@@ -51,41 +70,46 @@ async def ledger(request: Request, reference: str = Query(description="Such as O
     if not target:
         raise Refused([Issue("value", "reference must be Type/id.", "reference")])
     async with service(request).database.reading() as connection:
-        rows = await outbox.ledger(connection, *target[:2])
+        rows = await held_by.of_reference(connection, *target[:2])
     return JSONResponse(
         {
             "reference": reference,
             "held": [
                 {
-                    "target": row.target,
+                    "target": name,
                     "version": row.version,
+                    "deleted": row.deleted,
+                    "remote_id": row.remote_id,
                     "etag": row.remote_etag,
                     "since": instant(row.delivered_at),
                     "verified": row.verified,
                 }
-                for row in rows
+                for name, row in rows
             ],
         }
     )
 
 
-def _status(name: str, row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "target": name,
-        "pending": row.get("pending", 0),
-        "dead": row.get("dead", 0),
-        "delivered": row.get("delivered", 0),
-        "oldest_pending_since": instant(row["oldest"]) if "oldest" in row else None,
-        "last_delivered_at": instant(row["latest"]) if "latest" in row else None,
-    }
-
-
 async def _letters(request: Request, state: str, target: str, after: int, limit: int) -> Response:
     exchange.require_known(request, "target", "after", "_count")
     async with service(request).database.reading() as connection:
-        rows = await outbox.letters(connection, state, target=target, after=after, limit=limit)
+        rows = await noted.letters(connection, state, target=target, after=after, limit=limit)
     items = [_letter(row) for row in rows]
     return JSONResponse({"items": items, "next": rows[-1].oid if len(rows) == limit else None})
+
+
+Decide = Callable[..., Awaitable[int]]
+
+
+async def _decided(request: Request, number: int, decide: Decide, status: int) -> Response:
+    """What an operator decides about one dead letter. Raises NotFound where there is none of that number."""
+    exchange.require_known(request)
+    async with service(request).database.writing() as connection:
+        target = await noted.target_of(connection, number)
+        if target is None or not await decide(connection, target, oids=[number]):
+            raise NotFound([Issue("not-found", f"There is no dead letter {number}.", "number")])
+    service(request).bell.ring()
+    return Response(status_code=status)
 
 
 def _letter(row: Outbox) -> dict[str, Any]:
@@ -95,6 +119,8 @@ def _letter(row: Outbox) -> dict[str, Any]:
         "reference": f"{row.type}/{row.id}",
         "version": row.version,
         "attempts": row.attempts,
+        "waits_for": row.blocked_by or None,
+        "status": row.status or None,
         "reason": row.reason,
         "since": instant(row.created_at),
     }

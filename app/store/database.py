@@ -27,7 +27,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from app.store.snapshot import rebase
+from app.store.feed import rebase
 from app.store.sqlite import connect
 
 Connection: TypeAlias = AsyncConnection
@@ -92,7 +92,7 @@ class Database:
 
     def __init__(self, url: str, *, synchronous: str = "FULL") -> None:
         self.is_sqlite = url.startswith("sqlite")
-        self._url = url
+        self.url = url
         self._synchronous = synchronous
         self._writer: AsyncEngine
         self._reader: AsyncEngine
@@ -100,7 +100,7 @@ class Database:
 
     async def __aenter__(self) -> "Database":
         if self.is_sqlite:
-            Path(str(make_url(self._url).database)).parent.mkdir(parents=True, exist_ok=True)
+            Path(str(make_url(self.url).database)).parent.mkdir(parents=True, exist_ok=True)
             self._writer = self._sqlite_engine("BEGIN IMMEDIATE", pool_size=1)
             self._reader = self._sqlite_engine("BEGIN", pool_size=4)
         else:
@@ -169,7 +169,7 @@ class Database:
 
     def _postgresql_engine(self, isolation_level: Any) -> AsyncEngine:
         return create_async_engine(
-            self._url,
+            self.url,
             isolation_level=isolation_level,
             pool_size=8,
             max_overflow=0,
@@ -180,7 +180,7 @@ class Database:
 
     def _sqlite_engine(self, begin: str, *, pool_size: int) -> AsyncEngine:
         engine = create_async_engine(
-            self._url,
+            self.url,
             poolclass=AsyncAdaptedQueuePool,
             pool_size=pool_size,
             max_overflow=0,

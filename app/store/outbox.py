@@ -1,163 +1,253 @@
-"""What targets have still to be told, who tells them, and what they are known to hold."""
+"""The outbox: which worker sends what of what a target has still to be told, and what became of it.
+
+One row per target and resource, written with the version (app/store/enqueue.py). A worker claims rows for a while (a
+lease), sends them outside of any transaction, and notes what became of each. A worker that dies in between delays its
+rows until its lease ends; nothing else depends on it. Operators' side: app/store/letters.py.
+
+Rows are locked in the order of (target, type, id) by whoever may wait for them; a claim waits for none.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlmodel import SQLModel, col
 
-from app.store.tables import Content, Lease, Ledger, Outbox
+from app.store import clock, ledger
+from app.store.keys import among, chunks
+from app.store.ledger import Held
+from app.store.repository import Key
+from app.store.tables import Content, Outbox
 
-# A refusal of a target is kept up to this length: enough for its OperationOutcome.
-_LONGEST_REASON = 4_000
+# What a target said is kept up to this length: enough for its OperationOutcome.
+LONGEST_REASON = 4_000
+_OUTBOX: Any = Outbox.__table__  # type: ignore[attr-defined]
+_CONTENT: Any = Content.__table__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One version a target has still to be told. content is None for a deletion."""
+    """One resource to be told to a target, claimed by this worker. content: None for a deletion.
+
+    attempts: how often it was sent, or may have been, without an answer to rely on.
+    """
 
     oid: int
     type: str
     id: str
     version: int
+    patient: str
     attempts: int
+    created_at: int
     content: bytes | None
+
+    @property
+    def key(self) -> Key:
+        return self.type, self.id
+
+
+class Became(Enum):
+    """What became of a claimed item."""
+
+    DELIVERED = "the target has it"
+    UNWANTED = "the target is not to be told of it"
+    DEAD = "the target refused it for good: a dead letter"
+    CONFLICT = "a person decides"
+    LATER = "it is tried again after a wait; the attempt counts"
+    BLOCKED = "it waits for what it refers to; it was not sent"
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """A version a target has: etag is the target's own; verified says how it is known ("answer")."""
+class Noted:
+    """What became of an item. status, reason: what the target said. held: of one that was delivered.
 
-    type: str
-    id: str
-    version: int
-    etag: str
-    verified: str = "answer"
+    wait: seconds until a LATER or BLOCKED one is looked at again; blocked_by: what a BLOCKED one waits for.
+    """
 
-
-async def due(connection: AsyncConnection, target: str, *, now: int, limit: int) -> list[Item]:
-    """The oldest pending items of a target that need not wait, in the order they were written."""
-    columns = (Outbox.oid, Outbox.type, Outbox.id, Outbox.version, Outbox.attempts, Content.text)
-    statement = (
-        select(*columns)  # type: ignore[call-overload]
-        .outerjoin(Content, col(Content.vid) == col(Outbox.vid))
-        .where(col(Outbox.target) == target, col(Outbox.state) == "pending", col(Outbox.not_before) <= now)
-        .order_by(col(Outbox.oid))
-        .limit(limit)
-    )
-    return [Item(*row) for row in await connection.execute(statement)]
+    item: Item
+    became: Became
+    held: Held | None = None
+    status: int = 0
+    reason: str = ""
+    wait: float = 0
+    blocked_by: Key | None = None
 
 
-async def claim(connection: AsyncConnection, target: str, owner: str, *, now: int, until: int) -> bool:
-    """Take or keep the lease of a target; False while another worker holds it."""
-    table = Lease.__table__  # type: ignore[attr-defined]
-    free = (table.c.owner == owner) | (table.c.until < now)
-    statement = _upsert(connection, Lease, {"target": target, "owner": owner, "until": until}, ["target"], free)
-    return bool((await connection.execute(statement.returning(table.c.target))).first())
+async def waiting(connection: AsyncConnection, target: str) -> float | None:
+    """Seconds until something can be claimed for a target: 0 for now, None while nothing is pending. Locks nothing."""
+    now = await clock.now(connection)
+    if (await connection.execute(select(_OUTBOX.c.oid).where(*_free(target, now)).limit(1))).first():
+        return 0
+    moment = case((_OUTBOX.c.leased_until > _OUTBOX.c.not_before, _OUTBOX.c.leased_until), else_=_OUTBOX.c.not_before)
+    # What is due and yet not free is kept back by another row of its patient, which is among these too.
+    chosen = (_OUTBOX.c.target == target, _OUTBOX.c.state == "pending", moment >= now)
+    first = await connection.scalar(select(func.min(moment)).where(*chosen))
+    return None if first is None else max(0.001, (first - now + 1) / clock.SECOND)
 
 
-async def release(connection: AsyncConnection, target: str, owner: str) -> None:
-    """Give the lease back, so that another worker need not wait for its end."""
-    await connection.execute(delete(Lease).where(col(Lease.target) == target, col(Lease.owner) == owner))
+async def claim(
+    connection: AsyncConnection, target: str, owner: str, *, lease_seconds: float, limit: int
+) -> list[Item]:
+    """Take up to so many items, oldest first, of patients of whom nobody sends anything now.
+
+    The caller holds the target's row of sync_state (sync_state.hold): claims of a target follow one another. What a
+    writer is just changing is passed over, so nothing may come although `waiting` says 0.
+    """
+    now = await clock.now(connection)
+    chosen = select(_OUTBOX.c.oid).where(*_free(target, now)).order_by(_OUTBOX.c.oid).limit(limit)
+    return await _take(connection, chosen, owner, until=clock.later(now, lease_seconds))
 
 
-async def delivered(connection: AsyncConnection, target: str, deliveries: Iterable[Delivery], *, now: int) -> None:
-    """Note what the target now holds, and strike those versions and older ones off the list."""
-    for done in deliveries:
-        row = {
-            "target": target,
-            "type": done.type,
-            "id": done.id,
-            "version": done.version,
-            "remote_etag": done.etag,
-            "delivered_at": now,
-            "verified": done.verified,
-        }
-        # A worker that lost its lease may come late: what is known to be newer stays.
-        newer = col(Ledger.version) <= done.version
-        await connection.execute(_upsert(connection, Ledger, row, ["target", "type", "id"], newer))
-        await _strike(connection, target, done.type, done.id, done.version)
+async def claim_more(
+    connection: AsyncConnection, target: str, owner: str, keys: Iterable[Key], *, lease_seconds: float
+) -> tuple[list[Item], dict[Key, str]]:
+    """Take these too, as far as they are free, and tell of the others why they are not: sending, waiting, dead or
+    conflict. What is in neither is not in the outbox. Under the same hold as `claim`."""
+    now = await clock.now(connection)
+    until = clock.later(now, lease_seconds)
+    items: list[Item] = []
+    others: dict[Key, str] = {}
+    for chunk in chunks(sorted(set(keys))):
+        chosen = among(_OUTBOX.c.type, _OUTBOX.c.id, chunk)
+        free = _free(target, now, owner=owner)
+        items += await _take(connection, select(_OUTBOX.c.oid).where(chosen, *free), owner, until=until)
+        taken = {item.key for item in items}
+        rows = await connection.execute(select(_OUTBOX).where(_OUTBOX.c.target == target, chosen))
+        others |= {(row.type, row.id): _why(row, now) for row in rows if (row.type, row.id) not in taken}
+    return sorted(items, key=lambda item: item.oid), others
 
 
-async def refused(connection: AsyncConnection, target: str, item: Item, reason: str) -> None:
-    """Put an item among the dead letters, with what the target said; older versions of it are not sent either."""
-    values = {"state": "dead", "reason": reason[:_LONGEST_REASON], "attempts": col(Outbox.attempts) + 1}
-    await connection.execute(update(Outbox).where(col(Outbox.oid) == item.oid).values(**values))
-    await _strike(connection, target, item.type, item.id, item.version)
+async def note(connection: AsyncConnection, target: str, owner: str, noted: Sequence[Noted]) -> None:
+    """Write down what became of items, all in one, and let go of them.
+
+    Where a newer version has come meanwhile, it stays pending; only a conflict keeps its row whatever comes. What was
+    lost to another worker is left to that one, but that the target has something is true whoever says so.
+    """
+    rows = await _locked(connection, [each.item.oid for each in noted])
+    now = await clock.now(connection)
+    gone: list[int] = []
+    changed: list[dict[str, Any]] = []
+    for each in noted:
+        row = rows.get(each.item.oid)
+        if row is None:
+            continue
+        is_overtaken = row.version > each.item.version
+        if each.became in _STRUCK and not is_overtaken:
+            gone.append(row.oid)
+        elif row.owner == owner:
+            changed.append({"own_oid": row.oid, **_values(row, each, now, is_overtaken=is_overtaken)})
+    for chunk in chunks(gone):
+        await connection.execute(delete(Outbox).where(_OUTBOX.c.oid.in_(chunk)))
+    if changed:
+        await connection.execute(_CHANGE, changed)
+    await ledger.write(connection, target, [each.held for each in noted if each.held])
+    await free(connection, target, [each.item.key for each in noted if each.became in _STRUCK])
+    await _free_what_need_not_wait(connection, target, noted)
 
 
-async def tried(connection: AsyncConnection, oids: Sequence[int], reason: str) -> None:
-    """Count an attempt that brought no answer to rely on; the items stay pending."""
-    values = {"attempts": col(Outbox.attempts) + 1, "reason": reason[:_LONGEST_REASON]}
-    await connection.execute(update(Outbox).where(col(Outbox.oid).in_(oids)).values(**values))
+async def free(connection: AsyncConnection, target: str, keys: Iterable[Key]) -> None:
+    """What waited for these need not any more, nor is it dead for their sake.
+
+    Rows that are just being changed are passed over: a new version need not wait anyway.
+    """
+    for chunk in chunks(sorted({f"{type_}/{id_}" for type_, id_ in keys})):
+        blocked = (text("blocked_by <> ''"), _OUTBOX.c.target == target, _OUTBOX.c.blocked_by.in_(chunk))
+        oids = select(_OUTBOX.c.oid).where(*blocked).with_for_update(skip_locked=True).scalar_subquery()
+        values = {"blocked_by": "", "not_before": 0, "state": "pending"}
+        await connection.execute(update(Outbox).where(_OUTBOX.c.oid.in_(oids)).values(**values))
 
 
-async def postponed(connection: AsyncConnection, oid: int, reason: str, *, not_before: int) -> None:
-    """Let one item wait while the others go on."""
-    await tried(connection, [oid], reason)
-    await connection.execute(update(Outbox).where(col(Outbox.oid) == oid).values(not_before=not_before))
+async def renew(connection: AsyncConnection, owner: str, oids: Iterable[int], *, lease_seconds: float) -> None:
+    """Keep what a worker has claimed and still works on; to be called before its lease is over."""
+    until = clock.later(await clock.now(connection), lease_seconds)
+    for chunk in chunks(sorted(oids)):
+        own = (_OUTBOX.c.oid.in_(chunk), _OUTBOX.c.owner == owner)
+        await connection.execute(update(Outbox).where(*own).values(leased_until=until))
 
 
-async def waiting(connection: AsyncConnection, target: str, *, now: int) -> set[tuple[str, str]]:
-    """The resources (type, id) that a target could not take so far and that are sent to it again later."""
-    chosen = (col(Outbox.target) == target, col(Outbox.state) == "pending", col(Outbox.not_before) > now)
-    rows = await connection.execute(select(Outbox.type, Outbox.id).where(*chosen))  # type: ignore[call-overload]
-    return {(row.type, row.id) for row in rows}
+async def release(connection: AsyncConnection, owner: str) -> None:
+    """Let go of all that this worker has claimed and has not begun to send."""
+    oids = await connection.scalars(select(_OUTBOX.c.oid).where(_OUTBOX.c.owner == owner))
+    rows = await _locked(connection, list(oids))
+    values = {"owner": "", "leased_until": 0}
+    for chunk in chunks([oid for oid, row in rows.items() if row.owner == owner]):
+        await connection.execute(update(Outbox).where(_OUTBOX.c.oid.in_(chunk)).values(**values))
 
 
-async def status(connection: AsyncConnection) -> list[dict[str, Any]]:
-    """Per target: how many are pending and dead, since when the oldest waits, when last something arrived."""
-    waiting = await connection.execute(
-        select(Outbox.target, Outbox.state, func.count(), func.min(Outbox.created_at)).group_by(  # type: ignore[call-overload]
-            Outbox.target, Outbox.state
-        )
-    )
-    found: dict[str, dict[str, Any]] = {}
-    for target, state, count, oldest in waiting:
-        found.setdefault(target, {})[state] = count
-        if state == "pending":
-            found[target]["oldest"] = oldest
-    held = await connection.execute(
-        select(Ledger.target, func.count(), func.max(Ledger.delivered_at)).group_by(Ledger.target)  # type: ignore[call-overload]
-    )
-    for target, count, latest in held:
-        found.setdefault(target, {}).update(delivered=count, latest=latest)
-    return [{"target": target, **values} for target, values in sorted(found.items())]
+_STRUCK = (Became.DELIVERED, Became.UNWANTED)
+_SET = ("state", "attempts", "not_before", "owner", "leased_until", "blocked_by", "status", "reason")
+# The column that is compared has another name than any that is set: values are given by name.
+_CHANGE = update(_OUTBOX).where(_OUTBOX.c.oid == bindparam("own_oid")).values({name: bindparam(name) for name in _SET})
 
 
-async def letters(
-    connection: AsyncConnection, state: str, *, target: str = "", after: int = 0, limit: int = 100
-) -> list[Outbox]:
-    """Pending items or dead letters after a place in the list, oldest first."""
-    chosen = [col(Outbox.state) == state, col(Outbox.oid) > after]
-    if target:
-        chosen.append(col(Outbox.target) == target)
-    rows = await connection.execute(select(Outbox.__table__).where(*chosen).order_by(col(Outbox.oid)).limit(limit))  # type: ignore[attr-defined]
-    return [Outbox(**row._mapping) for row in rows]
+def _values(row: Any, noted: Noted, now: int, *, is_overtaken: bool) -> dict[str, Any]:
+    """What a row becomes that stays."""
+    let_go = {"owner": "", "leased_until": 0}
+    if is_overtaken and noted.became is not Became.CONFLICT:
+        return {**{name: getattr(row, name) for name in _SET}, **let_go}
+    state = {Became.DEAD: "dead", Became.CONFLICT: "conflict"}.get(noted.became, "pending")
+    return {
+        **let_go,
+        "state": state,
+        "attempts": row.attempts + (noted.became is not Became.BLOCKED),
+        "not_before": clock.later(now, noted.wait) if noted.wait else 0,
+        "blocked_by": "/".join(noted.blocked_by) if noted.blocked_by else "",
+        "status": noted.status,
+        # Where a Task asks about a conflict, it stands there already which.
+        "reason": row.reason if state == row.state == "conflict" else noted.reason[:LONGEST_REASON],
+    }
 
 
-async def ledger(connection: AsyncConnection, resource_type: str, resource_id: str) -> list[Ledger]:
-    """Which targets hold which version of a resource."""
-    chosen = (col(Ledger.type) == resource_type, col(Ledger.id) == resource_id)
-    rows = await connection.execute(select(Ledger.__table__).where(*chosen).order_by(col(Ledger.target)))  # type: ignore[attr-defined]
-    return [Ledger(**row._mapping) for row in rows]
+async def _free_what_need_not_wait(connection: AsyncConnection, target: str, noted: Sequence[Noted]) -> None:
+    """What an item waits for may have arrived just before this was written down."""
+    wanted = {each.blocked_by for each in noted if each.blocked_by}
+    held = await ledger.read(connection, target, wanted) if wanted else {}
+    await free(connection, target, [key for key, one in held.items() if not one.deleted])
 
 
-async def _strike(connection: AsyncConnection, target: str, resource_type: str, resource_id: str, version: int) -> None:
-    """Take a version and all older ones off the list of what is pending."""
-    chosen = (col(Outbox.target) == target, col(Outbox.type) == resource_type, col(Outbox.id) == resource_id)
-    await connection.execute(
-        delete(Outbox).where(*chosen, col(Outbox.version) <= version, col(Outbox.state) == "pending")
-    )
+async def _take(connection: AsyncConnection, chosen: Any, owner: str, *, until: int) -> list[Item]:
+    """Claim what is chosen, as far as nobody holds the rows."""
+    oids = list(await connection.scalars(chosen.with_for_update(skip_locked=True)))
+    found: list[Item] = []
+    for chunk in chunks(oids):
+        # Whoever had it and let the lease run out may have sent it.
+        attempts = _OUTBOX.c.attempts + case((_OUTBOX.c.owner != "", 1), else_=0)
+        values = {"owner": owner, "leased_until": until, "attempts": attempts}
+        await connection.execute(update(Outbox).where(_OUTBOX.c.oid.in_(chunk)).values(**values))
+        columns = [_OUTBOX.c[name] for name in Item.__dataclass_fields__ if name != "content"]
+        whole = _OUTBOX.outerjoin(_CONTENT, _CONTENT.c.vid == _OUTBOX.c.vid)
+        rows: Any = select(*columns, _CONTENT.c.text).select_from(whole).where(_OUTBOX.c.oid.in_(chunk))
+        found += [Item(*tuple(row)) for row in await connection.execute(rows.order_by(_OUTBOX.c.oid))]
+    return found
 
 
-def _upsert(
-    connection: AsyncConnection, table: type[SQLModel], row: dict[str, Any], key: list[str], where: Any = None
-) -> Any:
-    """INSERT, or UPDATE of the row with the same key if it meets the condition; both databases spell it alike."""
-    dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
-    values = {name: value for name, value in row.items() if name not in key}
-    return dialect.insert(table).values(row).on_conflict_do_update(index_elements=key, set_=values, where=where)
+async def _locked(connection: AsyncConnection, oids: Sequence[int]) -> dict[int, Any]:
+    """The rows, in the order in which everybody locks them."""
+    order = (_OUTBOX.c.target, _OUTBOX.c.type, _OUTBOX.c.id)
+    rows = select(_OUTBOX).where(_OUTBOX.c.oid.in_(oids)).order_by(*order).with_for_update()
+    return {row.oid: row for row in await connection.execute(rows)} if oids else {}
+
+
+def _free(target: str, now: int, *, owner: str = "") -> list[ColumnElement[bool]]:
+    """The rows that may be claimed. owner: a worker to whom its own claims are no obstacle."""
+    sent = _OUTBOX.alias("sent")
+    # In the words of the partial index: a parameter would not tell the planner that it applies.
+    leased = and_(text("sent.leased_until > 0"), sent.c.target == target, sent.c.leased_until >= now)
+    if owner:
+        leased = and_(leased, sent.c.owner != owner)
+    busy = select(sent.c.patient).where(leased, sent.c.patient != "")
+    return [
+        _OUTBOX.c.target == target,
+        _OUTBOX.c.state == "pending",
+        _OUTBOX.c.not_before <= now,
+        _OUTBOX.c.leased_until < now,
+        or_(_OUTBOX.c.patient == "", _OUTBOX.c.patient.not_in(busy)),
+    ]
+
+
+def _why(row: Any, now: int) -> str:
+    if row.state != "pending":
+        return str(row.state)
+    return "waiting" if row.not_before > now and row.leased_until < now else "sending"

@@ -2,14 +2,21 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
+from app.profiles import package
 from app.store.index.state import require_indexed
 from app.store.keys import among, chunks
 from app.store.repository import Key
-from app.store.tables import SearchReference, Version
+from app.store.tables import SearchReference, SearchToken, Version
+
+# The tag of what sync notes about its own doing. It names versions, which the history keeps, so it keeps nothing here.
+SYNC_RECORD = f"{package()['canonical']}/sync-record"
+# A document is found by the composition it holds, and does not depend on one that stands alone. Records of what was
+# done name versions, which the history keeps.
+_LASTING = ("Bundle", "Provenance", "AuditEvent")
 
 
 async def held(connection: AsyncConnection, keys: Iterable[Key]) -> set[Key]:
@@ -43,10 +50,14 @@ async def referrers(connection: AsyncConnection, keys: Iterable[Key]) -> dict[Ke
         rows = (
             select(*target, SearchReference.type, func.count(func.distinct(SearchReference.vid)))  # type: ignore[call-overload]
             .join(Version, col(Version.vid) == col(SearchReference.vid))
-            # A document is found by the composition it holds, and does not depend on one that stands alone.
-            .where(chosen, col(Version.until).is_(None), col(SearchReference.type) != "Bundle")
+            .where(chosen, col(Version.until).is_(None), col(SearchReference.type).notin_(_LASTING), ~_is_sync_record())
             .group_by(*target, SearchReference.type)
         )
         for target_type, target_id, type_, count in await connection.execute(rows):
             found.setdefault((target_type, target_id), {})[type_] = count
     return found
+
+
+def _is_sync_record() -> ColumnElement[bool]:
+    tag = (col(SearchToken.param) == "_tag", col(SearchToken.system) == SYNC_RECORD)
+    return exists().where(col(SearchToken.vid) == col(SearchReference.vid), *tag)

@@ -8,11 +8,12 @@ from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select, tupl
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel, col
 
+from app.store.enqueue import Told, enqueue
 from app.store.inserting import insert_all
 from app.store.keys import among, chunks
 from app.store.parameters import SearchParameters
 from app.store.snapshot import Snapshot, stamp, visible
-from app.store.tables import Audit, Content, Outbox, Version
+from app.store.tables import Audit, Content, Version
 
 Key = tuple[str, str]  # ("Patient", "12")
 
@@ -174,8 +175,8 @@ async def save(
     ]
     rows[Audit] = [_audit_row(change.stored, actor, request_id) for change in changes]
     await insert_all(connection, rows)
-    if outbox := _outbox_rows(changes, vids):
-        await connection.execute(insert(Outbox), outbox)
+    if told := _told(changes, vids):
+        await enqueue(connection, told, base)
 
 
 async def _end(connection: AsyncConnection, changes: Sequence[Change], moment: int) -> None:
@@ -217,19 +218,11 @@ def _index_rows(
     return found
 
 
-def _outbox_rows(changes: Sequence[Change], vids: Sequence[int]) -> list[dict[str, Any]]:
+def _told(changes: Sequence[Change], vids: Sequence[int]) -> list[Told]:
     return [
-        {
-            "target": target,
-            "type": c.stored.type,
-            "id": c.stored.id,
-            "version": c.stored.version,
-            "vid": vid,
-            "not_before": 0,
-            "created_at": c.stored.last_updated,
-        }
+        Told(c.stored.type, c.stored.id, c.stored.version, vid, c.stored.last_updated, c.tree, c.targets)
         for c, vid in zip(changes, vids, strict=True)
-        for target in c.targets
+        if c.targets
     ]
 
 

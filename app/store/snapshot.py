@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, text
+from sqlalchemy import ColumnElement, and_, case, or_, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
@@ -82,16 +82,18 @@ def visible(version: Any, snapshot: Snapshot | None) -> ColumnElement[bool]:
     return and_(snapshot.holds(col(version.since)), ~ended)
 
 
-async def rebase(connection: AsyncConnection) -> None:
+async def rebase(connection: AsyncConnection, unread: ColumnElement[bool] | None = None) -> bool:
     """Where the numbers of a database that this one was copied from are ahead of its own, begin anew.
 
     A dump of PostgreSQL carries our numbers, not the counter they come from. Page links from before are worthless then.
+    unread: versions that get the number 1 and not 0, so that they can be told from the others. Answers if it was done.
     """
     if connection.dialect.name == "sqlite" or int(await connection.scalar(_LAST) or 0) <= await stamp(connection):
-        return
+        return False
     table = Version.__table__  # type: ignore[attr-defined]
-    await connection.execute(table.update().values(since=0))
+    await connection.execute(table.update().values(since=0 if unread is None else case((unread, 1), else_=0)))
     await connection.execute(table.update().where(table.c.until.is_not(None)).values(until=0))
+    return True
 
 
 def _with_own(snapshot: Snapshot, own: int) -> Snapshot:

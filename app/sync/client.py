@@ -1,154 +1,234 @@
-"""Talking to a target: one request, and what its answer means."""
+"""Talking to a target: one request with bounded answers, and what was answered."""
 
+import asyncio
 import email.utils
 import re
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+from aiolimiter import AsyncLimiter
 
 from app.fhir import json as lossless
-from app.fhir.bundles import Entry, bundle
 from app.fhir.outcomes import Refused
-from app.store.outbox import Item
+from app.outbound import Unread, bounded, reason_of
+from app.sync.answers import NO_ANSWER, Asked, Meaning, meaning_of
+from app.sync.pull.pages import etag_of, moment, version_of
 
+# An answer to a Bundle of 500 entries with all their resources fits; one that goes on for ever does not.
+MOST_BYTES = 32_000_000
+LONGEST_WAIT = 3600.0
+_LONGEST_REASON = 4_000
 _FHIR_JSON = {"Content-Type": "application/fhir+json"}
-_LONGEST_WAIT = 3600.0
-
-
-class Meaning(Enum):
-    """What an answer means for what was sent."""
-
-    DONE = "the target has it"
-    REFUSED = "the target has understood and refused"
-    NOT_NOW = "the target cannot take this resource now; others it can"
-    LATER = "nothing is known, or the target is not able to: try again"
-
-
-# One table of answers. Any other 2xx is DONE, any other 4xx REFUSED, all else LATER.
-# 413 is a refusal whoever says it: the same body will be as large the next time.
-# 401 and 403 are about our credentials, not about the resource. 409 passes when the other write is done, or never
-# does: a deletion of what is still referred to.
-_MEANINGS = {
-    401: Meaning.LATER,
-    403: Meaning.LATER,
-    408: Meaning.LATER,
-    409: Meaning.NOT_NOW,
-    425: Meaning.LATER,
-    429: Meaning.LATER,
+# Packed answers are not asked for: unpacked they may be of any size. What is written need not be told back.
+# Servers keep the results of searches (HAPI: for a minute), and we ask for what is there now.
+_ALWAYS = {
+    "Accept": "application/fhir+json",
+    "Accept-Encoding": "identity",
+    "Cache-Control": "no-cache",
+    "Prefer": "return=minimal",
 }
-# A deletion of what is not there, or no longer, has what it wanted.
-_DELETED_ALREADY = (404, 410)
+_STATUS = re.compile("[1-5][0-9]{2}(?![0-9])")
+_LOCATION = re.compile(r"(?:.*/)?[A-Z][A-Za-z]+/(?P<id>[A-Za-z0-9.-]{1,64})(?:/_history/(?P<version>[^/?#]+))?/?")
+# R4 issue-type, and the words servers use, for a Bundle with more entries than they take.
+_TOO_MUCH = ("too-long", "too-costly")
+_MANY = re.compile(r"entr(y|ies)", re.IGNORECASE)
+_TOO_MANY = re.compile(r"too many|exceed|maximum|limit|at most|more than", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer, read. body: parsed JSON object, {} if there is none; wait: seconds the target asks to wait."""
+    """An answer, read. body: the FHIR resource that was answered, {} if none; reason: the status and what was said.
+
+    etag, remote_id, updated: of the resource it is about, as far as it tells; wait: seconds the target asks to wait;
+    text: the body as it came.
+    """
 
     meaning: Meaning
-    status: int
-    etag: str = ""
-    body: dict[str, Any] | None = None
+    status: int = NO_ANSWER
     reason: str = ""
+    etag: str = ""
+    remote_id: str = ""
+    updated: int = 0
     wait: float = 0
+    is_fhir: bool = False
+    body: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    text: bytes = field(default=b"", repr=False)
+
+    @property
+    def remote_version(self) -> str:
+        """The version that the ETag names."""
+        return version_of(self.etag)
 
 
-async def put(client: httpx.AsyncClient, item: Item) -> Reply:
-    """Send one version: PUT with the same id, or DELETE."""
-    address = f"{item.type}/{item.id}"
-    if item.content is not None:
-        return await _send(client, "PUT", address, item.content)
-    reply = await _send(client, "DELETE", address, b"")
-    found = reply.status in _DELETED_ALREADY and reply.meaning is Meaning.REFUSED
-    return Reply(Meaning.DONE, reply.status) if found else reply
+class Client:
+    """A target as this process talks to it: within its rate, one answer at a time, nothing unbounded.
 
-
-async def transaction(client: httpx.AsyncClient, items: Sequence[Item]) -> tuple[Reply, list[Reply]]:
-    """Send versions as one transaction; the reply to the whole and, if that is DONE, one for each item.
-
-    A server that processes a transaction as a batch answers 200 with entries that failed: each is read by itself.
+    http: a client for the target alone, which follows no redirects and sends the credentials.
     """
-    base = str(client.base_url).rstrip("/")
-    body = bundle("transaction", [_entry(base, item) for item in items])
-    whole = await _send(client, "POST", "", body)
-    if whole.meaning is not Meaning.DONE:
-        return whole, []
-    entries = _responses(whole.body or {})
-    if len(entries) != len(items):
-        told = f"The target answered {len(entries)} readable entries for {len(items)} sent."
-        return Reply(Meaning.LATER, whole.status, reason=told), []
-    return whole, [_entry_reply(item, response) for item, response in zip(items, entries, strict=True)]
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        base_url: str,
+        *,
+        seconds: float,
+        limiter: AsyncLimiter | None = None,
+        instance: str = "",
+    ) -> None:
+        """instance: our name in the marks of what we send (app/store/instance.py)."""
+        self.base_url, self.instance = base_url, instance
+        self._http = http
+        self._seconds = seconds
+        self.limiter = limiter
+
+    async def ask(
+        self, method: str, address: str, asked: Asked, *, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        """One request at an address below the target's; "" is the target's own. Never raises for what it answers."""
+        url = f"{self.base_url}/{address}" if address else self.base_url
+        told = {**_ALWAYS, **(_FHIR_JSON if body else {}), **(headers or {})}
+        async with AsyncExitStack() as stack:
+            if self.limiter is not None:
+                await stack.enter_async_context(self.limiter)
+            try:
+                async with (
+                    asyncio.timeout(self._seconds),
+                    self._http.stream(method, url, content=body or None, headers=told) as response,
+                ):
+                    return read(response.status_code, response.headers, await bounded(response, MOST_BYTES), asked)
+            except TimeoutError:
+                return Reply(Meaning.LATER, reason=f"no answer within {self._seconds:g} s")
+            except Unread as error:
+                return Reply(Meaning.LATER, reason=str(error))
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                return Reply(Meaning.LATER, reason=f"it cannot be reached or stopped answering ({reason_of(error)})")
 
 
-def meaning_of(status: int, *, is_fhir: bool) -> Meaning:
-    """What a status means. is_fhir: the body is what a FHIR server answers: a resource, or for success nothing.
-
-    Anything else comes from something before the FHIR server: a sign-in page is no delivery, a proxy's 404 no refusal.
-    """
-    if status == 413:
-        return Meaning.REFUSED
-    if not is_fhir:
-        return Meaning.LATER
-    if 200 <= status < 300:
-        return Meaning.DONE
-    return _MEANINGS.get(status, Meaning.REFUSED if 400 <= status < 500 else Meaning.LATER)
+def limiter(requests_per_second: float | None) -> AsyncLimiter | None:
+    """The limiter for a rate, None for none: at most a second's worth of requests at once."""
+    if requests_per_second is None:
+        return None
+    most = max(1.0, requests_per_second)
+    return AsyncLimiter(most, most / requests_per_second)
 
 
-def _entry(base: str, item: Item) -> Entry:
-    address = f"{item.type}/{item.id}"
-    request = {"method": "PUT" if item.content is not None else "DELETE", "url": address}
-    return Entry(f"{base}/{address}" if item.content else "", item.content or b"", {"request": request})
+def read(status: int, headers: Mapping[str, str], body: bytes, asked: Asked) -> Reply:
+    """What an answer says. headers: by their names in lower case."""
+    found = _object(body)
+    is_fhir = _is_fhir(status, found, body, asked)
+    meaning = meaning_of(status, is_fhir=is_fhir, asked=asked)
+    if meaning is Meaning.REFUSED and asked == "bundle" and says_too_much(found):
+        meaning = Meaning.TOO_MUCH
+    remote_id, version = _placed(headers.get("location", "") or headers.get("content-location", ""))
+    meta = found.get("meta")
+    meta = meta if isinstance(meta, Mapping) else {}
+    version = version or str(meta.get("versionId") or "")
+    return Reply(
+        meaning,
+        status,
+        "" if meaning in (Meaning.DONE, Meaning.ALREADY) else _reason(status, headers, body, is_fhir=is_fhir),
+        headers.get("etag", "") or etag_of(version),
+        remote_id,
+        moment(meta.get("lastUpdated")) or _http_date(headers.get("last-modified", "")),
+        retry_after(headers, now=time.time()),
+        is_fhir,
+        found,
+        body,
+    )
 
 
-def _responses(answer: dict[str, Any]) -> list[dict[str, Any]]:
-    """The responses of a Bundle's entries that have a status to read."""
+def read_entries(answer: Mapping[str, Any], asked: list[Asked]) -> list[Reply] | None:
+    """What a transaction-response or batch-response says of each entry; None if it cannot be told which is which."""
     entries = answer.get("entry")
     found = [entry.get("response") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
-    return [one for one in found if isinstance(one, dict) and re.match("[1-5][0-9]{2}", str(one.get("status")))]
+    told = [one for one in found if isinstance(one, dict) and _STATUS.match(str(one.get("status")))]
+    if not str(answer.get("type", "")).endswith("-response") or len(told) != len(asked):
+        return None
+    return [_entry(one, each) for one, each in zip(told, asked, strict=True)]
 
 
-def _entry_reply(item: Item, response: dict[str, Any]) -> Reply:
-    status = int(str(response["status"])[:3])
-    if item.content is None and status in _DELETED_ALREADY:
-        return Reply(Meaning.DONE, status)
-    outcome = response.get("outcome")
-    reason = f"{status} {lossless.dumps(outcome).decode() if outcome else ''}".strip()
-    return Reply(meaning_of(status, is_fhir=True), status, str(response.get("etag", "")), reason=reason)
+def says_too_much(outcome: Mapping[str, Any]) -> bool:
+    """Whether an OperationOutcome is about the number of entries or the size of a Bundle."""
+    issues = outcome.get("issue")
+    for issue in issues if isinstance(issues, list) else ():
+        told = str(issue.get("diagnostics", "")) + str(issue.get("details", "")) if isinstance(issue, dict) else ""
+        if isinstance(issue, dict) and issue.get("code") in _TOO_MUCH:
+            return True
+        if _MANY.search(told) and _TOO_MANY.search(told):
+            return True
+    return False
 
 
-async def _send(client: httpx.AsyncClient, method: str, address: str, body: bytes) -> Reply:
+def retry_after(headers: Mapping[str, str], *, now: float) -> float:
+    """Seconds that the target asks to wait: milliseconds (Azure), seconds or a date (RFC 9110 10.2.3)."""
+    milliseconds, value = headers.get("x-ms-retry-after-ms", ""), headers.get("retry-after", "")
+    if milliseconds.isascii() and milliseconds.isdigit():
+        return min(int(milliseconds[:12]) / 1000, LONGEST_WAIT)
+    if value.isascii() and value.isdigit():
+        return min(float(value[:12]), LONGEST_WAIT)
     try:
-        response = await client.request(method, address, content=body, headers=_FHIR_JSON if body else None)
-    except httpx.HTTPError as error:
-        return Reply(Meaning.LATER, 0, reason=type(error).__name__)
-    found = _object(response.content)
-    if 200 <= response.status_code < 300:
-        is_fhir = not response.content or "resourceType" in found
-    else:
-        is_fhir = found.get("resourceType") == "OperationOutcome"
-    meaning = meaning_of(response.status_code, is_fhir=is_fhir)
-    reason = "" if meaning is Meaning.DONE else f"{response.status_code} {response.text[:2000]}"
-    etag = response.headers.get("etag", "")
-    return Reply(meaning, response.status_code, etag, found, reason, _retry_after(response))
+        asked = email.utils.parsedate_to_datetime(value).timestamp() - now
+    except (ValueError, OverflowError):
+        return 0
+    return max(0.0, min(asked, LONGEST_WAIT))
 
 
-def _object(text: bytes) -> dict[str, Any]:
+def _entry(response: Mapping[str, Any], asked: Asked) -> Reply:
+    status = int(str(response["status"])[:3])
+    meaning = meaning_of(status, is_fhir=True, asked=asked)
+    outcome = response.get("outcome")
+    said = lossless.dumps(outcome).decode() if outcome else ""
+    remote_id, version = _placed(str(response.get("location", "")))
+    is_good = meaning in (Meaning.DONE, Meaning.ALREADY)
+    return Reply(
+        meaning,
+        status,
+        "" if is_good else f"{status} {said}"[:_LONGEST_REASON].strip(),
+        str(response.get("etag", "")) or etag_of(version),
+        remote_id,
+        moment(response.get("lastModified")),
+        is_fhir=True,
+    )
+
+
+def _is_fhir(status: int, found: Mapping[str, Any], body: bytes, asked: Asked) -> bool:
+    """Whether a FHIR server answered. A write may be answered with nothing, a read or a Bundle may not."""
+    if not 200 <= status < 300:
+        return found.get("resourceType") == "OperationOutcome"
+    if not body:
+        return asked in ("write", "delete")
+    return isinstance(found.get("resourceType"), str) and (asked != "bundle" or found["resourceType"] == "Bundle")
+
+
+def _reason(status: int, headers: Mapping[str, str], body: bytes, *, is_fhir: bool) -> str:
+    """What the target said: its OperationOutcome; of anything else only what it is."""
+    if is_fhir:
+        return f"{status} {body.decode('utf-8', 'replace')}"[:_LONGEST_REASON]
+    if 300 <= status < 400 and status != 304:
+        return f"{status}: it leads elsewhere, and redirects are not followed"
+    kind = headers.get("content-type", "").partition(";")[0][:80] or "no content type"
+    return f"{status}, {len(body)} bytes, {kind}: not the answer of a FHIR server"
+
+
+def _placed(location: str) -> tuple[str, str]:
+    """The id and version that a Location names."""
+    found = _LOCATION.fullmatch(location)
+    return (found["id"], found["version"] or "") if found else ("", "")
+
+
+def _http_date(value: str) -> int:
+    try:
+        return int(email.utils.parsedate_to_datetime(value).timestamp() * 1_000_000) if value else 0
+    except (ValueError, OverflowError):
+        return 0
+
+
+def _object(text: bytes) -> Mapping[str, Any]:
     try:
         return lossless.parse_object(text) if text else {}
     except Refused:
         return {}
-
-
-def _retry_after(response: httpx.Response) -> float:
-    """Seconds that Retry-After asks for, in either of its forms."""
-    value = response.headers.get("retry-after", "")
-    if value.isascii() and value.isdigit():
-        return min(float(value), _LONGEST_WAIT)
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
-        return 0
-    return max(0.0, min(moment.timestamp() - time.time(), _LONGEST_WAIT))

@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import carebundle
 import httpx
 
 from tests.answers import count
@@ -13,6 +12,8 @@ PATIENTS = 6
 
 def ehr_bundle() -> dict[str, Any]:
     """One transaction with several patients' records, as an EHR posts them."""
+    import carebundle  # loading it takes longer than the tests do, and every worker collects this file
+
     bundles = [json.loads(carebundle.to_json(carebundle.generate_bundle(seed=seed))) for seed in range(PATIENTS)]
     return {**bundles[0], "entry": [entry for bundle in bundles for entry in bundle["entry"]]}
 

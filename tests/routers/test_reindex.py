@@ -12,7 +12,7 @@ from app.settings import Settings
 from app.store.database import Database
 from app.store.index.definitions import served_definitions
 from app.store.index.state import adopt
-from app.store.outbox import claim, release
+from app.store.leases import claim, release
 from app.store.parameters import SearchParameters, load_parameters
 from app.store.repository import Change, Stored, save
 from app.store.tables import SearchToken

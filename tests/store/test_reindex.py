@@ -13,7 +13,7 @@ from app.store.database import Database
 from app.store.index.definitions import served_definitions
 from app.store.index.reindex import VALUES, Reindexer
 from app.store.index.state import pending as waiting
-from app.store.outbox import claim
+from app.store.leases import claim
 from app.store.parameters import SearchParameters, load_parameters
 from app.store.repository import Change, Stored, save
 from app.store.tables import Reindex, SearchIndex, SearchText, SearchToken, Version

@@ -1,15 +1,23 @@
 """The network between two servers, with the failures a test asks for."""
 
+import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 
+BASE = "http://partner.test/fhir"
+
 
 class Wire(httpx.AsyncBaseTransport):
-    """Carries requests to the partner. answers: given instead of the partner's, in turn; lose_answers: how many of
-    the partner's answers get lost; refuse: references whose PUT is answered with the status `refusal` and this
-    outcome."""
+    """Carries requests to the partner.
+
+    answers: given to writes instead of the partner's, in turn; everything: given to every request; lose_answers: how
+    many of the partner's answers to writes get lost; refuse: references whose writes are answered with the status
+    `refusal` and this outcome; seconds: how long a write takes; statement: what is changed of the CapabilityStatement;
+    seen: every request, in order, as (method, path with query, body, headers).
+    """
 
     def __init__(self, partner: httpx.AsyncClient) -> None:
         self.partner = partner
@@ -17,21 +25,45 @@ class Wire(httpx.AsyncBaseTransport):
         self.lose_answers = 0
         self.refuse: dict[str, Any] = {}
         self.refusal = 422
+        self.seconds = 0.0
+        self.everything: httpx.Response | None = None
+        self.statement: Callable[[dict[str, Any]], object] = lambda _: None
+        self.seen: list[tuple[str, str, bytes, httpx.Headers]] = []
 
     def client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(transport=self, base_url="http://partner.test/fhir")
+        return httpx.AsyncClient(transport=self, base_url=BASE)
+
+    def writes(self) -> list[tuple[str, str]]:
+        """(method, path) of what was written, in order."""
+        return [(method, path.removeprefix("/fhir")) for method, path, *_ in self.seen if method != "GET"]
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if self.answers:
-            return self.answers.pop(0)
-        body = await request.aread()
-        for reference, outcome in self.refuse.items():
-            if f"/{reference}" in str(request.url) or f'"{reference}"'.encode() in body:
-                return httpx.Response(self.refusal, content=json.dumps(outcome))
-        answer = await self.partner.request(
-            request.method, request.url.path, content=body, headers={"Content-Type": "application/fhir+json"}
-        )
-        if self.lose_answers:
+        body, path = await request.aread(), request.url.raw_path.decode()
+        self.seen.append((request.method, path, body, request.headers))
+        if self.everything is not None:
+            return _streamed(self.everything)
+        is_write = request.method != "GET"
+        await asyncio.sleep(self.seconds * is_write)
+        if is_write and self.answers:
+            return _streamed(self.answers.pop(0))
+        for reference, outcome in self.refuse.items() if is_write else ():
+            if path.endswith(f"/{reference}") or f'"{reference}"'.encode() in body:
+                return _streamed(httpx.Response(self.refusal, content=json.dumps(outcome)))
+        kept = ("content-type", "if-match", "if-none-exist", "prefer")
+        headers = {name: value for name, value in request.headers.items() if name in kept}
+        answer = await self.partner.request(request.method, path, content=body, headers=headers)
+        if is_write and self.lose_answers:
             self.lose_answers -= 1
             raise httpx.ReadError("connection lost", request=request)
-        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+        content = answer.content
+        if path.endswith("/metadata"):
+            statement = answer.json()
+            self.statement(statement)
+            content = json.dumps(statement).encode()
+        told = {name: value for name, value in answer.headers.items() if name != "content-length"}
+        return _streamed(httpx.Response(answer.status_code, headers=told, content=content))
+
+
+def _streamed(answer: httpx.Response) -> httpx.Response:
+    """The answer as it comes over a network, piece by piece."""
+    return httpx.Response(answer.status_code, headers=answer.headers, stream=httpx.ByteStream(answer.content))

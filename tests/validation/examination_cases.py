@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.pain.content import load_content
-from app.profiles import canonical, json_files
+from app.profiles import canonical, shared_json
 
 CONTENT = load_content()
 Changes = dict[str, Any]
@@ -130,7 +130,7 @@ def _of_findings() -> list[Row]:
 
 def _there(example: str, changes: Changes) -> Changes:
     """The changes without the removal of what the example does not have."""
-    known = json_files("examples/valid")[example]
+    known = shared_json("examples/valid")[example]
     return {path: value for path, value in changes.items() if value is not None or path in known}
 
 

@@ -18,13 +18,14 @@ from sqlmodel import SQLModel, col
 from app.fhir import json as lossless
 from app.fhir.outcomes import Refused
 from app.logs import of_error
+from app.store import feed
 from app.store.cursors import MINUTE
 from app.store.database import Database, Unavailable
 from app.store.index.fulltext import PARAMETERS as FULL_TEXT
 from app.store.index.state import LOCK, adopt, note
 from app.store.index.unnamed import UNNAMED
 from app.store.inserting import insert_all
-from app.store.outbox import claim, release
+from app.store.leases import claim, release
 from app.store.parameters import SearchParameters
 from app.store.tables import (
     Content,
@@ -141,7 +142,7 @@ class Reindexer:
         before, count, found = self._clock() - self._keep, 0, _FORGOTTEN
         while found == _FORGOTTEN:
             async with self._database.reading() as connection:
-                if not (await connection.execute(_replaced(before).limit(1))).first():
+                if not (await connection.execute((await _replaced(connection, before)).limit(1))).first():
                     return count
             async with self._database.writing() as connection:
                 found = await purge(connection, before)
@@ -231,10 +232,13 @@ def _of(table: Any, codes: Sequence[str]) -> ColumnElement[bool]:
     return or_(param.in_(codes), *suffixed)
 
 
-def _replaced(before: int) -> Any:
+async def _replaced(connection: AsyncConnection, before: int) -> Any:
+    """The versions whose search values nobody asks for any more: no page link, and no reader of the feed."""
     table: Any = Version.__table__  # type: ignore[attr-defined]
+    passed = await feed.passed(connection, table.c.until)
     # As in the condition of the index: compared with 1, as SQLAlchemy has it for SQLite, it would not be used.
-    return select(table.c.vid).where(text("indexed"), table.c.ended_at < before).order_by(table.c.ended_at)
+    replaced = (text("indexed"), table.c.ended_at < before, *passed)
+    return select(table.c.vid).where(*replaced).order_by(table.c.ended_at)
 
 
 def _progress(row: Any) -> Progress:
@@ -244,7 +248,7 @@ def _progress(row: Any) -> Progress:
 
 async def purge(connection: AsyncConnection, before: int) -> int:
     """Forget the search values of some versions that were replaced before that time; answers of how many."""
-    vids = list((await connection.execute(_replaced(before).limit(_FORGOTTEN))).scalars())
+    vids = list((await connection.execute((await _replaced(connection, before)).limit(_FORGOTTEN))).scalars())
     table: Any = Version.__table__  # type: ignore[attr-defined]
     if vids:
         for values in VALUES:

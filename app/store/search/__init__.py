@@ -7,7 +7,19 @@ same link always gives the same page, whatever is written meanwhile.
 from app.store.search.escapes import codes, escaped
 from app.store.search.query import Query, Searcher
 from app.store.search.results import CONTROL
-from app.store.search.run import Page, matching_ids, search
+from app.store.search.run import Page, included_with, matching_ids, matching_versions, search
 from app.store.search.terms import asks_terms
 
-__all__ = ["CONTROL", "Page", "Query", "Searcher", "asks_terms", "codes", "escaped", "matching_ids", "search"]
+__all__ = [
+    "CONTROL",
+    "Page",
+    "Query",
+    "Searcher",
+    "asks_terms",
+    "codes",
+    "escaped",
+    "included_with",
+    "matching_ids",
+    "matching_versions",
+    "search",
+]

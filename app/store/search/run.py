@@ -16,7 +16,7 @@ from app.store.search.compiling.order import after, ordering, sort_value
 from app.store.search.includes import WITH_CONTENT, included
 from app.store.search.needs import needs
 from app.store.search.place import Place
-from app.store.search.query import Query
+from app.store.search.query import Query, Searcher
 from app.store.snapshot import current
 from app.store.tables import Version
 
@@ -67,6 +67,29 @@ async def matching_ids(connection: AsyncConnection, query: Query, *, limit: int 
     conditions = compiler.among(_VERSION, query.types, query.criteria)
     statement = select(_VERSION.id).where(*conditions).order_by(_VERSION.vid).limit(limit)
     return list((await connection.execute(statement)).scalars())
+
+
+async def matching_versions(connection: AsyncConnection, query: Query, vids: Sequence[int]) -> set[int]:
+    """Those of some versions that a query asks for, each as it was; what they refer to is seen as it is now."""
+    await require_indexed(connection, needs(query))
+    compiler = Compiler(is_sqlite=connection.dialect.name == "sqlite")
+    conditions = compiler.asked(_VERSION, query.types, query.criteria)
+    found: set[int] = set()
+    for chunk in chunks(sorted(set(vids))):
+        statement = select(_VERSION.vid).where(_VERSION.vid.in_(chunk), *conditions)
+        found |= set((await connection.execute(statement)).scalars())
+    return found
+
+
+async def included_with(
+    connection: AsyncConnection, searcher: Searcher, stored: Stored, includes: Sequence[str]
+) -> list[Stored]:
+    """What a version refers to by the includes named, such as Observation:subject, as it is now."""
+    query = searcher.parse(stored.type, [("_include", each) for each in includes], strict=True)
+    own = (_VERSION.type == stored.type, _VERSION.id == stored.id, _VERSION.version == stored.version)
+    vid = await connection.scalar(select(_VERSION.vid).where(*own))
+    compiler = Compiler(is_sqlite=connection.dialect.name == "sqlite")
+    return [one for _, one in await included(connection, query, compiler, [(int(vid or 0), stored)])]
 
 
 async def _rows(connection: AsyncConnection, query: Query, conditions: Conditions, place: Place) -> Sequence[Any]:

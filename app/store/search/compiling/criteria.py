@@ -48,6 +48,10 @@ class Compiler:
         there = [one_of(version.type, types), visible(version, self.snapshot), not_(version.deleted)]
         return [*there, *self._every(criteria, types, version, leads=True)]
 
+    def asked(self, version: Any, types: Sequence[str], criteria: Sequence[Criterion]) -> list[ColumnElement[bool]]:
+        """Conditions on the columns of a version that is known, whether it is the current one or not: as asked."""
+        return [one_of(version.type, types), *self._every(criteria, types, version, leads=False)]
+
     def _every(
         self, criteria: Sequence[Criterion], types: Sequence[str], version: Any, *, leads: bool
     ) -> list[ColumnElement[bool]]:

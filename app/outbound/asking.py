@@ -1,25 +1,23 @@
-"""The only outgoing HTTP. Every client is tied to one configured address, follows no redirects and has timeouts."""
+"""Asking one configured server one question, and reading a bounded answer."""
 
 import asyncio
 from dataclasses import dataclass
 
 import httpx
 
+from app.outbound.bare import bare
+from app.outbound.reading import Unread, bounded
+
 _TIMEOUT = httpx.Timeout(10, connect=5)
 _LIMITS = httpx.Limits(max_connections=8)
 
 
 def client(base_url: str) -> httpx.AsyncClient:
-    """An HTTP client for one server; relative addresses only are to be used with it.
-
-    Proxies of the environment are not used: patient data goes where the configuration says, nowhere else.
-    """
-    return httpx.AsyncClient(
+    """An HTTP client for one server; relative addresses only are to be used with it."""
+    return bare(
         base_url=base_url,
         timeout=_TIMEOUT,
         limits=_LIMITS,
-        follow_redirects=False,
-        trust_env=False,
         headers={"Accept": "application/fhir+json", "User-Agent": "Dermatome"},
     )
 
@@ -49,20 +47,10 @@ async def ask(client: httpx.AsyncClient, address: str, body: bytes, *, most: int
             asyncio.timeout(seconds),
             client.stream("POST", address, content=body, headers=headers) as response,
         ):
-            return Answered(response.status_code, await _read(response, most))
+            return Answered(response.status_code, await bounded(response, most))
     except TimeoutError:
         raise Unusable(f"no answer within {seconds:g} s", is_away=True) from None
+    except Unread as error:
+        raise Unusable(str(error), is_away=False) from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Unusable(f"it cannot be reached ({type(error).__name__})", is_away=True) from None
-
-
-async def _read(response: httpx.Response, most: int) -> bytes:
-    """The body as it comes over the wire: what is packed is not unpacked, since nobody asked for it."""
-    if response.headers.get("content-encoding", "identity").lower() != "identity":
-        raise Unusable("its answer is packed", is_away=False)
-    found = bytearray()
-    async for part in response.aiter_raw():
-        found += part
-        if len(found) > most:
-            raise Unusable(f"its answer is larger than {most} bytes", is_away=False)
-    return bytes(found)

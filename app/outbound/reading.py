@@ -1,0 +1,30 @@
+"""Reading an answer, whatever comes: not unpacked, and no more of it than fits into memory."""
+
+import httpx
+
+# What a text takes when it is parsed is told by its values rather than its length: 32 MB of {"a":1.5}, are a GB. A
+# page of 1,000 resources with a thousand values each is the most there can be.
+MOST_VALUES = 1_000_000
+_BEFORE_A_VALUE = b",[{"
+
+
+class Unread(Exception):
+    """An answer that is not read to its end; the text says why, as a clause."""
+
+
+async def bounded(response: httpx.Response, most: int) -> bytes:
+    """The body as it comes over the wire. most: bytes. Raises Unread.
+
+    Packed answers are not asked for, and so not unpacked: they may become of any size.
+    """
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Unread("its answer is packed, which was not asked for")
+    found, values = bytearray(), 0
+    async for part in response.aiter_raw():
+        found += part
+        values += sum(part.count(one) for one in _BEFORE_A_VALUE)
+        if len(found) > most:
+            raise Unread(f"its answer is larger than {most} bytes")
+        if values > MOST_VALUES:
+            raise Unread(f"its answer holds more than {MOST_VALUES} values")
+    return bytes(found)

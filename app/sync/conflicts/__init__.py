@@ -1,0 +1,1 @@
+"""Conflicts: what both sides have changed, and who wins."""

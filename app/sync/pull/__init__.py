@@ -1,0 +1,1 @@
+"""Pull: what was written at a target comes here."""

@@ -1,0 +1,1 @@
+"""Push: what is written here reaches every target."""
