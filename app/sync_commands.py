@@ -2,28 +2,33 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from app.fhir.instants import instant
 from app.fhir.outcomes import Refused
+from app.logs import configure
 from app.main import make_service, make_worker, parts_of
 from app.service import Service
 from app.settings import WrongSettings, load_settings
-from app.store import letters, pulls
+from app.store import letters
 from app.sync.duties import verifying
 from app.sync.planning import Unplanned
+from app.sync.pull.pages import UnusablePage
+from app.sync.pull.remote import NotRead
 from app.sync.push.backfill import Backfill
 from app.sync.push.lookups import Unanswered
+from app.sync.rounds import Left, Reads, Round, left
 from app.sync.status import overview
 from app.sync.targets import Target
-from app.sync.verify import KINDS, Report
+from app.sync.verify.report import KINDS, Report
 
 app = typer.Typer(no_args_is_help=True, help="Other servers: what waits for them, what they refused, what they hold.")
 dead = typer.Typer(no_args_is_help=True, help="What a target refused for good.")
@@ -39,21 +44,9 @@ _out, _err = Console(width=None if sys.stdout.isatty() else 200), Console(stderr
 def status() -> None:
     """Show each target: what waits, what was refused, how it does. Ends with 1 while an alarm sounds."""
     found = _run(_overview)
-    table = Table("target", "pending", "waiting", "dead", "conflict", "quarantine", "lag s", "breaker", "last error")
-    for one in found:
-        names = (
-            "target",
-            "pending",
-            "waiting",
-            "dead",
-            "conflict",
-            "quarantine",
-            "lag_seconds",
-            "breaker",
-            "last_error",
-        )
-        table.add_row(*(str(one[name] if one[name] is not None else "") for name in names))
-    _out.print(table)
+    names = ("target", "pending", "waiting", "dead", "conflict", "quarantine", "lag_seconds", "breaker", "last_error")
+    rows = [[str(one[name] if one[name] is not None else "") for name in names] for one in found]
+    _show([name.replace("_", " ") for name in names], rows)
     if any(one["alarm"] for one in found):
         raise typer.Exit(1)
 
@@ -66,10 +59,7 @@ def targets() -> None:
         found = await service.registry.registered()
         return [(one.target.name, one.target.base_url, one.target.direction, one.origin) for one in found]
 
-    table = Table("target", "address", "direction", "defined in")
-    for row in _run(listed):
-        table.add_row(*row)
-    _out.print(table)
+    _show(("target", "address", "direction", "defined in"), _run(listed))
 
 
 @app.command()
@@ -77,25 +67,28 @@ def backfill(
     name: Name,
     wait: Annotated[bool, typer.Option(help="Deliver too, until all has arrived or was refused.")] = True,
 ) -> None:
-    """Tell a target of everything it does not hold. Ends with 1 if something was refused."""
+    """Tell a target of everything it does not hold. Ends with 1 if something was refused, or waits for a person."""
     _exit(_run(lambda service: _backfilled(service, name, wait=wait)))
 
 
 @app.command()
 def pull(name: Name) -> None:
-    """Read a target now. Ends with 1 if something could not be kept."""
+    """Read a target now. Ends with 1 if something could not be read or kept, 2 if the target does not answer."""
     _exit(_run(lambda service: _pulled(service, name)))
 
 
 @app.command()
 def verify(
     name: Name,
-    repair: Annotated[bool, typer.Option("--repair", help="Correct the ledger, and send what is missing.")] = False,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Correct the ledger, send what is missing there, read what is missing here."),
+    ] = False,
     sample: Annotated[
         float, typer.Option(min=0, max=1, help="Share of contents compared though the versions agree.")
     ] = 0.05,
 ) -> None:
-    """Compare a target with what is here. Ends with 0 if all is as it should be, 1 if not, 2 if it does not answer."""
+    """Compare a target with what is here. Ends with 0 for no drift, 1 for drift, 2 if it cannot be compared."""
     _exit(_run(lambda service: _verified(service, name, repair=repair, sample=sample)))
 
 
@@ -104,7 +97,6 @@ def list_dead(name: Name) -> None:
     """Show what a target refused, with what it said."""
 
     async def listed(service: Service) -> list[tuple[str, ...]]:
-        await _target(service, name)
         found: list[tuple[str, ...]] = []
         after = 0
         async with service.database.reading() as connection:
@@ -113,16 +105,13 @@ def list_dead(name: Name) -> None:
                 found += [(str(row.oid), f"{row.type}/{row.id}", instant(row.created_at), row.reason) for row in rows]
         return found
 
-    table = Table("number", "reference", "since", "reason")
-    for row in _run(listed):
-        table.add_row(*row)
-    _out.print(table)
+    _show(("number", "reference", "since", "reason"), _run(listed))
 
 
 @dead.command()
 def replay(name: Name, numbers: Annotated[list[int] | None, typer.Argument(help="Default: all.")] = None) -> None:
     """Send dead letters again."""
-    print(f"{_run(lambda service: _each(service, name, letters.replay, numbers))} are sent again")
+    _decide(name, letters.replay, numbers, "sent again")
 
 
 @dead.command()
@@ -131,7 +120,7 @@ def discard(
     numbers: Annotated[list[int], typer.Argument(help="Which; what refers to them becomes a dead letter too.")],
 ) -> None:
     """Give dead letters up: the target never gets them."""
-    print(f"{_run(lambda service: _each(service, name, letters.discard, numbers))} are given up")
+    _decide(name, letters.discard, numbers, "given up")
 
 
 async def _overview(service: Service) -> list[dict[str, Any]]:
@@ -151,26 +140,24 @@ async def _backfilled(service: Service, name: str, *, wait: bool) -> int:
         while done := await filling.go_on():
             noted += done.noted
             bar.update(noting, total=done.places, completed=done.place)
-        if wait:
-            await _delivered(service, name, bar)
-    async with service.database.reading() as connection:
-        refused = (await letters.queues(connection)).get(name, letters.Queue()).dead
-    print(f"{noted} noted{f', {refused} dead letters' if refused else ''}")
-    return int(bool(refused) and wait)
+        queue = (await _delivered(service, name, bar) if wait else await left(service.database, name)).queue
+    stuck = {"dead letters": queue.dead, "conflicts": queue.conflict, "wait for these": queue.waiting if wait else 0}
+    print(", ".join([f"{noted} noted", *(f"{count} {what}" for what, count in stuck.items() if count)]))
+    return int(wait and any(stuck.values()))
 
 
-async def _delivered(service: Service, name: str, bar: Progress) -> None:
-    """Deliver until nothing is pending; other workers may help."""
+async def _delivered(service: Service, name: str, bar: Progress) -> Left:
+    """Deliver until nothing is left that can be; other workers may help."""
     sending = bar.add_task("delivered", total=None)
     most = 0
     async with _working(service):
         while True:
-            async with service.database.reading() as connection:
-                left = (await letters.queues(connection)).get(name, letters.Queue()).pending
-            most = max(most, left)
-            bar.update(sending, total=most, completed=most - left)
-            if not left:
-                return
+            found = await left(service.database, name)
+            most = max(most, found.queue.pending)
+            told = f"delivered ({escape(found.trouble)})" if found.trouble else "delivered"
+            bar.update(sending, total=most, completed=most - found.queue.pending, description=told)
+            if found.is_over:
+                return found
             await asyncio.sleep(_LOOK_SECONDS)
 
 
@@ -178,25 +165,29 @@ async def _pulled(service: Service, name: str) -> int:
     target = await _target(service, name)
     if not target.is_pulled:
         _stop(f"{name} is not read: its direction is push")
-    async with service.database.writing() as connection:
-        await pulls.request(connection, name)
     with _progress() as bar:
-        task = bar.add_task("types read", total=None)
-        async with _working(service):
-            while True:
-                await asyncio.sleep(_LOOK_SECONDS)
-                async with service.database.reading() as connection:
-                    rows = await pulls.rows(connection, name)
-                done = [row for row in rows if not row.requested and not row.next_link and row.finished_at]
-                failed = [row for row in rows if row.error]
-                bar.update(task, total=len(rows) or None, completed=len(done))
-                if rows and len(done) + len(failed) >= len(rows):
-                    break
-    for row in failed:
-        _err.print(f"{row.type}: {row.error}")
+        found = await _read(service, name, bar)
+    if found.trouble:
+        _say(f"{name} cannot be read: {found.trouble}")
+        return 2
+    for read, reason in found.failed.items():
+        _say(f"{read}: {reason}")
     put_aside = next(one["quarantine"] for one in await _overview(service) if one["target"] == name)
-    print(f"{len(done)} types read, {put_aside} resources in quarantine")
-    return int(bool(put_aside or failed))
+    print(f"{found.done} of {found.count} read, {put_aside} resources in quarantine")
+    return int(bool(put_aside or found.failed))
+
+
+async def _read(service: Service, name: str, bar: Progress) -> Reads:
+    """One round; a worker elsewhere may be the one that reads."""
+    task = bar.add_task("read", total=None)
+    asked = await Round.begin(service.database, name)
+    async with _working(service):
+        while True:
+            found = await asked.look()
+            bar.update(task, total=found.count or None, completed=found.done + len(found.failed))
+            if found.is_over:
+                return found
+            await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def _verified(service: Service, name: str, *, repair: bool, sample: float) -> int:
@@ -208,28 +199,47 @@ async def _verified(service: Service, name: str, *, repair: bool, sample: float)
                 task = bar.add_task("compared", total=None)
                 async for report in checking.run():
                     bar.update(task, total=report.places, completed=report.place)
-    except (Unanswered, Unplanned) as error:
-        _err.print(f"{name} cannot be compared: {error.reply.reason or error}")
+    except (Unanswered, Unplanned, NotRead, UnusablePage) as error:
+        reason = error.reply.reason if isinstance(error, (Unanswered, Unplanned)) else str(error)
+        _say(f"{name} cannot be compared: {reason or error}")
         return 2
+    _tell(report, repair=repair)
+    return report.code
+
+
+def _tell(report: Report, *, repair: bool) -> None:
+    amounts = sorted(report.types.items())
+    rows = [
+        (kind, str(one.here), str(one.there), "" if one.in_all is None else str(one.in_all)) for kind, one in amounts
+    ]
+    _show(("type", "here", "there", "all that is there"), rows)
     for kind, count in sorted(report.counts.items()):
         print(f"{count} {kind}: {KINDS[kind]}")
         for example in report.examples[kind]:
             print(f"  {example}")
     print(f"{report.seen} looked at, {report.compared} contents compared, {report.drift} differ", end="")
     print(f", {report.repaired} put right or on their way" if repair else "")
-    return int(bool(report.drift))
 
 
 Change = Callable[..., Awaitable[int]]
 
 
+def _decide(name: str, change: Change, numbers: list[int] | None, done: str) -> None:
+    """Something for dead letters, of which those that are named must be there."""
+    count = _run(lambda service: _each(service, name, change, numbers))
+    print(f"{count} {'is' if count == 1 else 'are'} {done}")
+    if missing := len(set(numbers or ())) - count if numbers else 0:
+        _stop(f"{missing} of these numbers {'is no dead letter' if missing == 1 else 'are no dead letters'} of {name}")
+
+
 async def _each(service: Service, name: str, change: Change, numbers: list[int] | None) -> int:
+    """A part at a time; a target that is no longer configured may have dead letters too."""
     count = 0
     while True:
         async with service.database.writing() as connection:
             done = await change(connection, name, oids=numbers)
         count += done
-        if numbers is not None or not done:
+        if numbers or not done:
             service.bell.ring()
             return count
 
@@ -258,7 +268,9 @@ def _run(work: Callable[[Service], Coroutine[Any, Any, Any]]) -> Any:
     """Do something with the parts of the service, on its database."""
 
     async def opened() -> Any:
-        service = make_service(load_settings(), listens=False)
+        settings = load_settings()
+        configure(settings.log_level)
+        service = make_service(settings, listens=False)
         async with service.database, service.bell:
             await service.database.migrate()
             await service.registry.prepare(is_whole=False)
@@ -280,6 +292,18 @@ def _exit(code: int) -> None:
         raise typer.Exit(code)
 
 
+def _show(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table. What servers said is shown as it is: their brackets are no markup."""
+    table = Table(*names)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    _out.print(table)
+
+
+def _say(text: str) -> None:
+    _err.print(text, markup=False)
+
+
 def _stop(reason: str) -> NoReturn:
-    _err.print(f"Cannot do this: {reason}")
+    _say(f"Cannot do this: {reason}")
     raise typer.Exit(2)

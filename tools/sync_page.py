@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from app.sync.answers import NO_ANSWER, TABLE, Meaning, Row
-from app.sync.verify import KINDS
+from app.sync.verify.report import KINDS
 
 PAGE = Path(__file__).parent.parent / "docs" / "sync.md"
 _MARKS = ("answers", "meanings", "drift")

@@ -5,7 +5,7 @@ import httpx
 from app.outbound.addresses import AddressRefused, Guard, GuardedTransport
 from app.outbound.asking import Answered, Unusable, ask, client
 from app.outbound.bare import bare
-from app.outbound.reading import Unread, bounded
+from app.outbound.reading import TooLong, Unread, bounded
 from app.outbound.secrets import NoSecret, Secrets
 from app.outbound.tls import NotPem
 from app.outbound.tokens import NoToken
@@ -19,6 +19,7 @@ __all__ = [
     "NoToken",
     "NotPem",
     "Secrets",
+    "TooLong",
     "Unread",
     "Unusable",
     "ask",

@@ -3,13 +3,17 @@
 import httpx
 
 # What a text takes when it is parsed is told by its values rather than its length: 32 MB of {"a":1.5}, are a GB. A
-# page of 1,000 resources with a thousand values each is the most there can be.
-MOST_VALUES = 1_000_000
+# page of 1,000 resources with 500 values each is as much as is asked for anywhere.
+MOST_VALUES = 500_000
 _BEFORE_A_VALUE = b",[{"
 
 
 class Unread(Exception):
     """An answer that is not read to its end; the text says why, as a clause."""
+
+
+class TooLong(Unread):
+    """There is more of it than is read."""
 
 
 async def bounded(response: httpx.Response, most: int) -> bytes:
@@ -24,7 +28,7 @@ async def bounded(response: httpx.Response, most: int) -> bytes:
         found += part
         values += sum(part.count(one) for one in _BEFORE_A_VALUE)
         if len(found) > most:
-            raise Unread(f"its answer is larger than {most} bytes")
+            raise TooLong(f"its answer is larger than {most} bytes")
         if values > MOST_VALUES:
-            raise Unread(f"its answer holds more than {MOST_VALUES} values")
+            raise TooLong(f"its answer holds more than {MOST_VALUES} values")
     return bytes(found)

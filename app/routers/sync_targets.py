@@ -27,7 +27,6 @@ _EXAMPLE = {
     "direction": "push",
     "types": ["Patient", "Observation"],
     "filters": ["Condition?category=encounter-diagnosis"],
-    "auth": {"kind": "smart", "client_id": "dermatome", "key": "registry-key", "scope": "system/*.cruds"},
     "delivery": "transaction",
     "ids": "identifier",
     "conflict": {"default": "newest", "elements": {"Observation.value": "ours"}},

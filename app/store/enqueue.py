@@ -46,6 +46,9 @@ async def enqueue(connection: AsyncConnection, told: Sequence[Told], base: str) 
         for one in told
         for target in one.targets
     ]
+    # Nobody is to be told, or what was asked for is just being replaced, and noted by whoever does.
+    if not rows:
+        return
     await _lock(connection, [(one.type, one.id) for one in told if one.version > 1])
     await connection.execute(upserting(connection, Outbox, _KEY, changed=_changed, where=_is_newer), rows)
 

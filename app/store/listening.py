@@ -23,6 +23,8 @@ _CHANNEL = "dermatome_written"
 # After a ring, the next one that comes is passed on after so long; those in between with it.
 _BETWEEN_RINGS = 0.05
 _LOOK_SECONDS, _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 0.5, 15.0
+# What was rung just before the end is told if that does not take longer.
+_LAST_RING = 1.0
 # A connection that is silent is asked whether it is still there.
 _SILENCE, _ANSWER = 30.0, 10.0
 _log = structlog.get_logger()
@@ -38,6 +40,9 @@ class Bell:
         self._database, self._listens = database, listens
         self._rung = asyncio.Event()
         self._to_tell = asyncio.Event()
+        # Nothing is left to tell others.
+        self._told = asyncio.Event()
+        self._told.set()
         self._own = uuid.uuid4().hex
         self._task: asyncio.Task[None] | None = None
 
@@ -50,12 +55,18 @@ class Bell:
 
     async def __aexit__(self, *_: object) -> None:
         if self._task:
+            # A command ends as soon as it has written: the others are to hear of that.
+            if not self._database.is_sqlite:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LAST_RING):
+                        await self._told.wait()
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
 
     def ring(self) -> None:
         """Something was written, and committed."""
+        self._told.clear()
         self._to_tell.set()
         self._wake()
 
@@ -103,7 +114,9 @@ class Bell:
         connection.add_termination_listener(end)
         while not ended.is_set():
             try:
-                await asyncio.wait_for(self._to_tell.wait(), _SILENCE)
+                # Not wait_for: cancelled just after a ring, that of Python 3.11 goes on for ever.
+                async with asyncio.timeout(_SILENCE):
+                    await self._to_tell.wait()
             except TimeoutError:
                 await connection.execute("SELECT 1", timeout=_ANSWER)
                 continue
@@ -115,6 +128,8 @@ class Bell:
             except BaseException:
                 self._to_tell.set()
                 raise
+            if not self._to_tell.is_set():
+                self._told.set()
             await asyncio.sleep(_BETWEEN_RINGS)
 
     def _heard(self, _connection: object, _process: int, _channel: str, who: object) -> None:

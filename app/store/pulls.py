@@ -57,13 +57,17 @@ async def answer(connection: AsyncConnection, row: Pull) -> None:
     await connection.execute(update(Pull).where(*own).values(**{_ASKED: False}))
 
 
-async def request(connection: AsyncConnection, target: str, resource_type: str = "") -> int:
-    """Ask for another round at once, of one type or of all; answers how many reads are concerned."""
+async def request(connection: AsyncConnection, target: str, resource_type: str = "", *, waits: bool = True) -> int:
+    """Ask for another round at once, of one type or of all; answers how many reads are concerned.
+
+    waits: whether what could not be read before waits for its time all the same.
+    """
     chosen = [col(Pull.target) == target, col(Pull.mode) != "ids"]
     if resource_type:
         own = col(Pull.type)
         chosen.append((own == resource_type) | own.startswith(f"{resource_type}?", autoescape=True))
-    asked = await connection.execute(update(Pull).where(*chosen).values(**{_ASKED: True}))
+    values = {_ASKED: True} | ({} if waits else {"not_before": 0})
+    asked = await connection.execute(update(Pull).where(*chosen).values(**values))
     return int(asked.rowcount)
 
 

@@ -14,7 +14,7 @@ from aiolimiter import AsyncLimiter
 
 from app.fhir import json as lossless
 from app.fhir.outcomes import Refused
-from app.outbound import Unread, bounded, reason_of
+from app.outbound import TooLong, Unread, bounded, reason_of
 from app.sync.answers import NO_ANSWER, Asked, Meaning, meaning_of
 from app.sync.pull.pages import etag_of, moment, version_of
 
@@ -102,6 +102,9 @@ class Client:
                     return read(response.status_code, response.headers, await bounded(response, MOST_BYTES), asked)
             except TimeoutError:
                 return Reply(Meaning.LATER, reason=f"no answer within {self._seconds:g} s")
+            except TooLong as error:
+                # Less can be asked for at once; what was written is written.
+                return Reply(Meaning.TOO_MUCH if asked == "read" else Meaning.LATER, reason=str(error))
             except Unread as error:
                 return Reply(Meaning.LATER, reason=str(error))
             except (httpx.HTTPError, httpx.InvalidURL) as error:

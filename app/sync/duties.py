@@ -13,12 +13,14 @@ from app.sync.conflicts.resolving import Resolving
 from app.sync.conflicts.settling import Conflicts
 from app.sync.planning import Planner
 from app.sync.pull.pulling import Puller
-from app.sync.pull.remote import Getter
+from app.sync.pull.remote import Getter, Source
 from app.sync.push.backfill import Backfill
 from app.sync.push.job import Push
 from app.sync.push.wanting import Wanting
 from app.sync.targets import Target
-from app.sync.verify import Verify
+from app.sync.verify.comparing import Half, Verify
+from app.sync.verify.taken import Taken
+from app.sync.verify.told import Told
 from app.sync.work import Duties, Duty, Job
 
 
@@ -77,17 +79,18 @@ async def verifying(parts: Parts, target: Target, *, sample: float, repair: bool
     """The comparison with a target. Raises Unplanned where it does not tell what it can do."""
     async with parts.clients.open(target) as opened:
         client, intake = opened.client, parts.intake
-        yield Verify(
-            database=intake.database,
-            target=target,
-            client=client,
-            plan=await Planner(intake.database, client, target)(),
-            wants=Wanting(intake.searcher, target),
-            own=intake.own.keys,
-            base=parts.base,
-            sample=sample,
-            repair=repair,
-        )
+        plan, halves = await Planner(intake.database, client, target)(), list[Half]()
+        puller = Puller(intake, Conflicts(intake, parts.base), parts.known, parts.base, client.instance)
+        types = puller.types(target, plan) if target.is_pulled else ()
+        if target.is_pulled:
+            source = Source(target.base_url, Getter(opened.http, target.timeout_seconds, client.limiter))
+            taker = puller.taker(target, source, plan, types)
+            halves.append(Taken(intake.database, target, source, plan, taker, types, sample, repair))
+        if target.is_pushed:
+            wants, own = Wanting(intake.searcher, target), intake.own.keys
+            told = Told(intake.database, target, client, plan, wants, own, parts.base, sample, repair, types)
+            halves.append(told)
+        yield Verify(halves, client, plan)
 
 
 @asynccontextmanager

@@ -154,7 +154,8 @@ async def identifiers(scene: Scene) -> str:
         await asyncio.sleep(3)
         await _calm(scene, here)
         held, there = await here.held(), await scene.held()
-    own = [(mark, key) for key, other in there.items() for mark in marks(other)]
+    # A mark begins with the name of the instance.
+    own = [(mark.partition("/")[2], key) for key, other in there.items() for mark in marks(other)]
     names = dict(own)
     if len(own) != len(names) or names.keys() != held.keys():
         raise Failed(f"{len(held)} resources here, {len(own)} with our identifier there, {len(names)} different ones")

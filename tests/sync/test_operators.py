@@ -10,7 +10,9 @@ from app.sync.client import Client
 from app.sync.metrics import BREAKER, COUNTERS, GAUGES
 from app.sync.planning import Planner
 from app.sync.push.backfill import Backfill
-from app.sync.verify import Report, Verify
+from app.sync.verify.comparing import Verify
+from app.sync.verify.report import Report
+from app.sync.verify.told import Told
 from tests.builders import observation, patient
 from tests.sync.sides import TARGET, Sides, two_sides, wants_all
 from tests.sync.wire import BASE
@@ -28,9 +30,8 @@ async def verified(sides: Sides, *, repair: bool = False, sample: float = 0) -> 
     client = Client(sides.wire.client(), BASE, seconds=20)
     intake = sides.service.intake
     plan = await Planner(sides.service.database, client, TARGET)()
-    checking = Verify(
-        sides.service.database, TARGET, client, plan, wants_all, intake.own.keys, sample=sample, repair=repair
-    )
+    told = Told(sides.service.database, TARGET, client, plan, wants_all, intake.own.keys, sample=sample, repair=repair)
+    checking = Verify([told], client, plan)
     report = Report()
     async for found in checking.run():
         report = found

@@ -239,9 +239,10 @@ async def test_what_is_not_offered_is_refused_with_every_problem(client: httpx.A
         await client.post("/fhir/Subscription", json=topic),
         await client.post("/fhir/Subscription", json=by_criteria("http://example.org/x", "https://example.org/topic")),
         await client.post("/fhir", json=bundle(entry(by_criteria("http://example.org/x", "Nothing?a=1")))),
+        await client.post("/fhir/Subscription", json=by_criteria("http://169.254.169.254/latest", "Patient")),
     ]
 
-    assert [answer.status_code // 100 for answer in answers] == [4] * 4
+    assert [answer.status_code // 100 for answer in answers] == [4] * 5
     places = [{path for issue in answer.json()["issue"] for path in issue["expression"]} for answer in answers]
     channel = {f"Subscription.channel.{name}" for name in ("type", "payload", "endpoint", "header[0]", "header[1]")}
     assert places[0] >= channel | {"Subscription.status", "Subscription.criteria"}
@@ -249,6 +250,7 @@ async def test_what_is_not_offered_is_refused_with_every_problem(client: httpx.A
     assert places[1] >= extensions | {"Subscription.criteria.extension[0].value"}
     assert places[2] == {"Subscription.criteria"}
     assert places[3] == {"Bundle.entry[0].resource.criteria"}
+    assert places[4] == {"Subscription.channel.endpoint"}
 
 
 async def test_topics_are_named_where_clients_look(client: httpx.AsyncClient) -> None:

@@ -175,6 +175,26 @@ async def _two_bells(database: Database, url: str) -> AsyncIterator[tuple[Databa
         yield other, teller, listener
 
 
+async def test_what_is_rung_just_before_the_end_is_heard(database: Database, bare_database_url: str) -> None:
+    async with Bell(database, listens=True) as listener, Database(bare_database_url) as other:
+        await _settle(listener)
+        mark = listener.mark()
+        async with other.writing() as connection:
+            await connection.execute(text("INSERT INTO lease (target, owner, until) VALUES ('a', 'b', 0)"))
+
+        async with asyncio.timeout(5), Bell(other, listens=False) as teller:
+            teller.ring()
+
+        await until(mark.is_set)
+
+
+async def test_a_worker_that_is_woken_while_it_is_stopped_stops(bare_database_url: str) -> None:
+    bell = own_bell()
+    async with asyncio.timeout(5), working(bell, {}):
+        await asyncio.sleep(1.2)  # it has looked, and waits to be rung
+        bell.ring()
+
+
 async def test_an_idle_worker_asks_the_database_nothing(database: Database) -> None:
     asked: list[str] = []
     for engine in (database._reader, database._writer):

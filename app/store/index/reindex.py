@@ -7,6 +7,7 @@ the work, by a lease; another goes on where it stopped.
 import asyncio
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,10 +125,10 @@ class Reindexer:
                 _log.warning("the index waits for the database", reason=str(error))
             except Exception as error:
                 _log.error("work on the index failed", **of_error(error))
-            try:
-                await asyncio.wait_for(self._asked.wait(), _LOOK_SECONDS)
-            except TimeoutError:
-                continue
+            # Not wait_for: cancelled while there is something asked, that of Python 3.11 goes on for ever.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._asked.wait()
 
     async def work(self) -> None:
         """Do all there is to do; returns at once where another process does it."""

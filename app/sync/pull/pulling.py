@@ -64,16 +64,16 @@ class Puller:
         source = Source(target.base_url, getter)
 
         def taker(made: Plan, types: Collection[str]) -> Taker:
-            return self._taker(target, source, made, types)
+            return self.taker(target, source, made, types)
 
         reader = Reader(self.intake.database, target, source, by_type(target.filters))
-        job = Pull(self.intake.database, reader, plan, lambda made: self._types(target, made), taker, owner)
+        job = Pull(self.intake.database, reader, plan, lambda made: self.types(target, made), taker, owner)
         try:
             yield job
         finally:
             await job.close()
 
-    def _types(self, target: Pulled, plan: Plan) -> Collection[str]:
+    def types(self, target: Pulled, plan: Plan) -> Collection[str]:
         """What is pulled: the types that are named, else all that the target can be asked for."""
         if target.chosen_types:
             return target.chosen_types
@@ -81,7 +81,8 @@ class Puller:
         offered = (name for name, each in plan.types.items() if each.interactions & searched)
         return [name for name in offered if name in self.known and name not in _ITS_OWN]
 
-    def _taker(self, target: Pulled, source: Source, plan: Plan, types: Collection[str]) -> Taker:
+    def taker(self, target: Pulled, source: Source, plan: Plan, types: Collection[str]) -> Taker:
+        """What takes over what is read of a target. types: those that are pulled."""
         # Who only tells us gives ids as configured; who is told by us too may give others than we sent.
         ids_of = plan.ids_of if target.direction == "both" else lambda _: target.ids
         other = frozenset(name for name in self.known if ids_of(name) == "identifier")

@@ -93,6 +93,10 @@ class Taker:
         await page.save([step for step in steps if step.verdict is not Verdict.SETTLE])
         return counts
 
+    def is_wanted(self, one: Incoming) -> bool:
+        """Whether one is taken over: not what another server's sync noted, and no definition of this service."""
+        return not is_record(one) and not (one.type in self.intake.own.types and self._is_own(one))
+
     def _is_own(self, one: Incoming) -> bool:
         """Whether it is one of the definitions of this service."""
         return self.intake.own.by_url.get(url_of(one), ("", ""))[0] == one.type

@@ -67,7 +67,7 @@ async def _page(client: Client, keys: Sequence[Key], remote_ids: Mapping[Key, st
     # Twice as many as are sought: all of them fit, and a second of one shows.
     address = f"{resource_type}?{asked}&_count={2 * len(keys)}"
     reply = await client.ask("GET", address, "read")
-    if reply.meaning is Meaning.REFUSED or reply.meaning is Meaning.ABSENT:
+    if reply.meaning in (Meaning.REFUSED, Meaning.ABSENT, Meaning.TOO_MUCH):
         return None
     if reply.meaning is not Meaning.DONE:
         raise Unanswered(reply)
@@ -86,7 +86,7 @@ async def _read(client: Client, key: Key, remote_id: str, found: Found) -> None:
     elif reply.meaning is Meaning.DONE and reply.body.get("id") == remote_id:
         etag = reply.etag or etag_of(reply.remote_version)
         found[key] = [Incoming(key[0], remote_id, reply.remote_version, reply.updated, reply.text, etag)]
-    elif reply.meaning is not Meaning.REFUSED:
+    elif reply.meaning not in (Meaning.REFUSED, Meaning.TOO_MUCH):
         raise Unanswered(reply)
 
 

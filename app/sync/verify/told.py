@@ -1,4 +1,4 @@
-"""Verify: what a target holds, beside what the ledger says of it and what is here; and putting right what differs.
+"""What a target that is told of writes holds, beside what the ledger says of it and what is here.
 
 Page by page, in the order of writing: what is here is asked for there, by the id it has there or by our identifier.
 Most is settled by the version the target tells; of the rest, and of a sample, the contents are compared. Nothing is
@@ -6,10 +6,8 @@ written over blindly: what differs goes through the outbox, and meets the rules 
 """
 
 import random
-from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, replace
 
 from app.fhir import json as lossless
 from app.fhir.outcomes import Refused
@@ -28,53 +26,17 @@ from app.sync.pull.pages import Incoming
 from app.sync.push.backfill import PRIVATE
 from app.sync.push.gathering import Wants
 from app.sync.push.lookups import Found, look
+from app.sync.verify.report import Kind, Report, is_drift
 
 _PAGE = 200
 
-Kind = Literal["missing", "different", "stale", "unnoted", "not deleted", "twice", "unknown", "waiting"]
-# What each kind means, for whoever reads a report.
-KINDS: Mapping[Kind, str] = {
-    "missing": "here and wanted, and not there",
-    "different": "there with another content",
-    "stale": "there as it is here, but in another version than the ledger says",
-    "unnoted": "there as it is here, and not in the ledger",
-    "not deleted": "deleted here, and still there",
-    "twice": "there more than once",
-    "unknown": "the target could not be asked about it",
-    "waiting": "in the outbox: not told yet, refused, or in conflict; this is no drift",
-}
-_NO_DRIFT: frozenset[Kind] = frozenset(("waiting",))
-
-
-@dataclass(slots=True)
-class Report:
-    """What was found so far. place of places: how far it has come; compared: contents that were read and compared."""
-
-    place: int = 0
-    places: int = 0
-    seen: int = 0
-    compared: int = 0
-    repaired: int = 0
-    counts: Counter[Kind] = field(default_factory=Counter)
-    examples: dict[Kind, list[str]] = field(default_factory=dict)
-
-    @property
-    def drift(self) -> int:
-        """How many differ."""
-        return sum(count for kind, count in self.counts.items() if kind not in _NO_DRIFT)
-
-    def note(self, kind: Kind, key: Key, most: int = 20) -> None:
-        self.counts[kind] += 1
-        examples = self.examples.setdefault(kind, [])
-        if len(examples) < most:
-            examples.append("/".join(key))
-
 
 @dataclass(frozen=True, slots=True)
-class Verify:
+class Told:
     """The comparison with one target that is told of writes.
 
     own: definitions that every instance has itself; sample: the share of contents compared though versions agree.
+    taken: the types that are taken from it as well (app/sync/verify/taken.py, which tells what was changed there).
     """
 
     database: Database
@@ -86,27 +48,27 @@ class Verify:
     base: str = ""
     sample: float = 0.05
     repair: bool = False
+    taken: Collection[str] = ()
 
-    async def run(self) -> AsyncIterator[Report]:
+    async def run(self, report: Report) -> AsyncIterator[Report]:
         """Compare everything; the report after each page. Raises Unanswered where the target does not answer."""
-        report = Report()
         async with self.database.reading() as connection:
-            report.places = await untold.last(connection)
-        while True:
-            page = await self._page(report)
+            report.place, report.places = 0, await untold.last(connection)
+        while await self._page(report):
             yield report
-            if len(page) < _PAGE:
-                report.place = report.places
-                return
+        report.place = report.places
+        yield report
 
-    async def _page(self, report: Report) -> Sequence[Current]:
+    async def _page(self, report: Report) -> bool:
+        """Compare the next page; whether there was one."""
         async with self.database.reading() as connection:
             page = await untold.current(connection, without=PRIVATE, after=report.place, limit=_PAGE)
             chosen = await self._chosen(connection, [one for one in page if one.key not in self.own])
+            waiting = await letters_of(connection, self.target.name, chosen)
         report.place = page[-1].vid if page else report.place
         found = await look(self.client, self.plan, list(chosen), self._remote_ids(chosen)) if chosen else {}
-        await self._compare(chosen, found, report)
-        return page
+        await self._compare(chosen, waiting, found, report)
+        return bool(page)
 
     async def _chosen(self, connection: Connection, page: Sequence[Current]) -> dict[Key, tuple[Current, Held | None]]:
         """What the target is to hold, or was told of, with what the ledger says."""
@@ -121,51 +83,63 @@ class Verify:
         same = {key: key[1] for key in chosen if self.plan.ids_of(key[0]) == "same"}
         return same | known
 
-    async def _compare(self, chosen: Mapping[Key, tuple[Current, Held | None]], found: Found, report: Report) -> None:
+    async def _compare(
+        self,
+        chosen: Mapping[Key, tuple[Current, Held | None]],
+        waiting: Collection[Key],
+        found: Found,
+        report: Report,
+    ) -> None:
+        kinds: dict[Key, tuple[Kind, Theirs | None]] = {}
         async with self.database.reading() as connection:
-            waiting = await letters_of(connection, self.target.name, chosen)
+            later = await letters_of(connection, self.target.name, chosen)
             stored = await repository.read_all(connection, chosen)
-            kinds: dict[Key, tuple[Kind, Theirs | None]] = {}
             for key, (one, held) in chosen.items():
                 report.seen += 1
-                if key in waiting:
+                live = [entry for entry in found.get(key, ()) if not entry.deleted]
+                report.tally(key[0], here=not stored[key].deleted, there=bool(live))
+                # What was written while the target was asked is on its way, or was sent meanwhile.
+                if key in waiting or key in later or stored[key].version != one.version:
                     kinds[key] = "waiting", None
-                elif judged := await self._judged(connection, one, held, stored[key], found.get(key), report):
+                elif key not in found:
+                    kinds[key] = "unknown", None
+                elif judged := await self._judged(connection, key, held, stored[key], live, report):
                     kinds[key] = judged
         for key, (kind, _) in kinds.items():
             report.note(kind, key)
         if self.repair:
-            report.repaired += await self._repair({k: v for k, v in kinds.items() if v[0] not in _NO_DRIFT}, chosen)
+            report.repaired += await self._repair({k: v for k, v in kinds.items() if is_drift(v[0])}, chosen)
 
     async def _judged(
         self,
         connection: Connection,
-        one: Current,
+        key: Key,
         held: Held | None,
         stored: Stored,
-        entries: Sequence[Incoming] | None,
+        live: Sequence[Incoming],
         report: Report,
     ) -> tuple[Kind, Theirs | None] | None:
         """What is wrong with one, None for nothing; with what the target holds where that is known."""
-        if entries is None:
-            return "unknown", None
-        live = [entry for entry in entries if not entry.deleted]
         if len(live) > 1:
             return "twice", None
         if stored.deleted:
-            return ("not deleted", _seen(live[0])) if live else None
+            return _gone(held, live)
+        is_held = held is not None and not held.deleted
+        if is_held and held and key[0] in self.taken and [held.remote_version] != [one.version for one in live]:
+            return None
         if not live:
             return "missing", None
-        is_noted = held is not None and not held.deleted and held.version == stored.version
-        if is_noted and held and held.remote_version == live[0].version and random.random() >= self.sample:  # noqa: S311
+        is_noted = is_held and held is not None and held.version == stored.version
+        is_same = held is not None and held.remote_version == live[0].version
+        if is_noted and is_same and random.random() >= self.sample:  # noqa: S311
             return None
         report.compared += 1
-        theirs = await self._theirs(connection, one.key, live[0])
+        theirs = await self._theirs(connection, key, live[0])
         if theirs is None or not _is_alike(stored, theirs):
             return "different", theirs
         if not is_noted:
             return "unnoted", theirs
-        return None if held and held.remote_version == live[0].version else ("stale", theirs)
+        return None if is_same else ("stale", theirs)
 
     async def _theirs(self, connection: Connection, key: Key, entry: Incoming) -> Theirs | None:
         try:
@@ -204,6 +178,15 @@ def _item(one: Current, stored: Stored) -> outbox.Item:
 def _is_alike(stored: Stored, theirs: Theirs) -> bool:
     tree = theirs.tree
     return tree is not None and alike(lossless.parse_object(stored.content or b"{}"), tree)
+
+
+def _gone(held: Held | None, live: Sequence[Incoming]) -> tuple[Kind, Theirs] | None:
+    """What is wrong with one that is deleted here."""
+    if live:
+        return "not deleted", _seen(live[0])
+    if held is None or held.deleted:
+        return None
+    return "unnoted", Theirs(held.remote_id, "", "", 0, None)
 
 
 def _seen(entry: Incoming) -> Theirs:
