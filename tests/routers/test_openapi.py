@@ -31,7 +31,7 @@ async def test_every_documented_example_succeeds(client: httpx.AsyncClient) -> N
 
     assert len(shown) >= 6
     for method, path, body in shown:
-        address = path.replace("{resource_type}", body.get("resourceType", ""))
+        address = path.replace("{resource_type}", body.get("resourceType", "")).replace("{name}", body.get("name", ""))
         answer = await client.request(method, address, json=body)
         assert answer.status_code in (200, 201), (method, path, answer.text)
 

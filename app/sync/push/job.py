@@ -246,15 +246,17 @@ class Noting:
         if item.content is not None and not remote_id:
             told = "It took it and did not tell under which id; it is looked for."
             return Noted(item, Became.LATER, status=reply.status, reason=told, wait=1)
+        # Not every server says which version a deletion made: what a pull read of the one before it is old.
+        before = self.told.batch.held.get(key) if item.content is None else None
         held = Held(
             item.type,
             item.id,
             item.version,
             item.content is None,
             remote_id,
-            reply.remote_version,
+            reply.remote_version or (before.remote_version if before else ""),
             reply.etag,
-            reply.updated,
+            max(reply.updated, before.remote_updated if before else 0),
             verified="read" if key in self.told.read else "answer",
         )
         return Noted(item, Became.DELIVERED, held)

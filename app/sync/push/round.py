@@ -62,7 +62,9 @@ class Round:
         for key in there & self.batch.items.keys():
             held = self.batch.held[key]
             self.known[key] = Known(held.remote_id or key[1], held.remote_etag)
-        asked = [key for key, item in self.batch.items.items() if key not in there or item.attempts]
+        # Of some the target never told the version: without it, whatever is there would be written over.
+        unsure = {key for key, one in self.known.items() if not one.etag and self._offer(key).versioned}
+        asked = [key for key, item in self.batch.items.items() if key not in there or item.attempts or key in unsure]
         for key, found in (await self._found(asked)).items():
             if (reply := await self._weighed(key, found, Reply(Meaning.CONFLICT))) is not None:
                 self.replies[key] = reply

@@ -139,7 +139,8 @@ class Told:
             return "different", theirs
         if not is_noted:
             return "unnoted", theirs
-        return None if is_same else ("stale", theirs)
+        # Some targets do not say which version they made of what they took: then there is none to be wrong.
+        return None if is_same or (held and not held.remote_version) else ("stale", theirs)
 
     async def _theirs(self, connection: Connection, key: Key, entry: Incoming) -> Theirs | None:
         try:
