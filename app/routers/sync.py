@@ -13,6 +13,8 @@ from app.routers import exchange
 from app.routers.exchange import service
 from app.store import ledger as held_by
 from app.store import letters as noted
+from app.store.ledger import Held
+from app.store.repository import Key
 from app.store.tables import Outbox
 from app.sync.status import overview
 
@@ -63,31 +65,52 @@ async def replay_all(request: Request, name: str) -> Response:
     return JSONResponse({"replayed": count})
 
 
-@router.get("/ledger", summary="Which version of a resource each target holds")
-async def ledger(request: Request, reference: str = Query(description="Such as Observation/1.")) -> Response:
-    exchange.require_known(request, "reference")
-    target = local(reference, "")
-    if not target:
-        raise Refused([Issue("value", "reference must be Type/id.", "reference")])
+@router.get("/ledger", summary="Which version of a resource each target holds, or all that one target holds")
+async def ledger(
+    request: Request,
+    reference: str = Query("", description="Such as Observation/1."),
+    target: str = _Target,
+    after: str = Query("", description="Only items after this reference: the `next` of the page before."),
+    limit: int = _Limit,
+) -> Response:
+    exchange.require_known(request, "reference", "target", "after", "_count")
+    if bool(reference) == bool(target):
+        told = "Either reference or target must be given: who holds a resource, or what a target holds."
+        raise Refused([Issue("required", told, "reference")])
+    if target:
+        return await _held_by(request, target, after, limit)
+    key = _key(reference, "reference")
     async with service(request).database.reading() as connection:
-        rows = await held_by.of_reference(connection, *target[:2])
-    return JSONResponse(
-        {
-            "reference": reference,
-            "held": [
-                {
-                    "target": name,
-                    "version": row.version,
-                    "deleted": row.deleted,
-                    "remote_id": row.remote_id,
-                    "etag": row.remote_etag,
-                    "since": instant(row.delivered_at),
-                    "verified": row.verified,
-                }
-                for name, row in rows
-            ],
-        }
-    )
+        rows = await held_by.of_reference(connection, *key)
+    return JSONResponse({"reference": reference, "held": [{"target": name, **_held(row)} for name, row in rows]})
+
+
+async def _held_by(request: Request, target: str, after: str, limit: int) -> Response:
+    place = _key(after, "after") if after else ("", "")
+    async with service(request).database.reading() as connection:
+        rows = await held_by.of_target(connection, target, after=place, limit=limit)
+    items = [{"reference": "/".join(row.key), **_held(row)} for row in rows]
+    following = items[-1]["reference"] if len(items) == limit else None
+    return JSONResponse({"target": target, "held": items, "next": following})
+
+
+def _key(reference: str, name: str) -> Key:
+    found = local(reference, "")
+    if not found:
+        raise Refused([Issue("value", f"{name} must be Type/id.", name)])
+    return found[0], found[1]
+
+
+def _held(row: Held) -> dict[str, Any]:
+    return {
+        "version": row.version,
+        "deleted": row.deleted,
+        "remote_id": row.remote_id,
+        "remote_version": row.remote_version,
+        "etag": row.remote_etag,
+        "since": instant(row.delivered_at),
+        "verified": row.verified,
+    }
 
 
 async def _letters(request: Request, state: str, target: str, after: int, limit: int) -> Response:

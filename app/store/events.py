@@ -90,6 +90,13 @@ async def forget(connection: AsyncConnection, subscription: str) -> None:
     await connection.execute(delete(SubscriptionState).where(_STATE.c.id == subscription))
 
 
+async def figures(connection: AsyncConnection) -> dict[str, tuple[int, int]]:
+    """Per status: how many Subscriptions, and how many events their subscribers have not answered."""
+    behind = func.sum(_STATE.c.last_event - _STATE.c.delivered)
+    rows = await connection.execute(select(_STATE.c.status, func.count(), behind).group_by(_STATE.c.status))
+    return {status: (int(count), int(left)) for status, count, left in rows}
+
+
 async def append(connection: AsyncConnection, subscription: str, rows: Sequence[Written]) -> None:
     """Number what happened, after the last event; nothing for one that is not there or not counted any more."""
     own = (_STATE.c.id == subscription, _STATE.c.status.in_(COUNTED))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
@@ -98,6 +98,18 @@ async def page(
     """What a target holds of a type, by id, after an id."""
     chosen = (_LEDGER.c.target == target, _LEDGER.c.type == resource_type, _LEDGER.c.id > after)
     rows = await connection.execute(select(*_COLUMNS).where(*chosen).order_by(_LEDGER.c.id).limit(limit))
+    return [Held(*row) for row in rows]
+
+
+async def of_target(
+    connection: AsyncConnection, target: str, *, after: tuple[str, str] = ("", ""), limit: int = 100
+) -> list[Held]:
+    """What a target holds, by type and id, after one of these; deletions too."""
+    place = tuple_(_LEDGER.c.type, _LEDGER.c.id)
+    chosen = (_LEDGER.c.target == target, place > after)
+    rows = await connection.execute(
+        select(*_COLUMNS).where(*chosen).order_by(_LEDGER.c.type, _LEDGER.c.id).limit(limit)
+    )
     return [Held(*row) for row in rows]
 
 

@@ -1,9 +1,10 @@
 """How far each target was read, and who asked for more."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
@@ -14,10 +15,23 @@ from app.store.repository import Key
 from app.store.tables import Outbox, Pull
 
 _OUTBOX: Any = Outbox.__table__  # type: ignore[attr-defined]
+_PULL: Any = Pull.__table__  # type: ignore[attr-defined]
 # Whoever asks for another round must not be overwritten by whoever reads meanwhile.
 _ASKED = "requested"
 # A page of the same number may be one of another window: watermark and end of the last tell them apart.
 _PLACE = ("target", "type", "next_link", "pages", "watermark", "finished_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a target was read. reads: how many types or searches; failing: which of them cannot be read now;
+    finished_at: when the one that waits longest was read to its end, 0 for never; watermark: the time there up to which
+    everything was read, 0 for none."""
+
+    reads: int
+    failing: int
+    finished_at: int
+    watermark: int
 
 
 class Overtaken(Exception):
@@ -30,6 +44,14 @@ async def rows(connection: AsyncConnection, target: str = "") -> list[Pull]:
     if target:
         statement = statement.where(col(Pull.target) == target)
     return [Pull(**row._mapping) for row in await connection.execute(statement)]
+
+
+async def positions(connection: AsyncConnection) -> dict[str, Position]:
+    """How far each target was read. What only looks for deletions, once an hour, does not count."""
+    failing = func.sum(case((_PULL.c.failures > 0, 1), else_=0))
+    columns = (_PULL.c.target, func.count(), failing, func.min(_PULL.c.finished_at), func.min(_PULL.c.watermark))
+    rows = await connection.execute(select(*columns).where(_PULL.c.mode != "ids").group_by(_PULL.c.target))
+    return {target: Position(*map(int, values)) for target, *values in rows}
 
 
 async def begin(connection: AsyncConnection, target: str, reads: Mapping[str, str]) -> None:

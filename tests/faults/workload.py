@@ -4,11 +4,11 @@ import asyncio
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import httpx
 
 from tests.builders import Json, bundle, entry, observation, patient
+from tests.repeating import acknowledged
 
 TYPES = ("Patient", "Condition", "CarePlan", "Observation")
 GROUPS_PER_BUNDLE = 8
@@ -56,7 +56,7 @@ class Workload:
                 drawn = self.chance.random()
                 # What others refer to stays.
                 if place % PER_GROUP in _UNREFERRED and drawn < 0.15:
-                    await self._acknowledged(client, "DELETE", f"/fhir/{one}", None)
+                    await acknowledged(client, "DELETE", f"/fhir/{one}", None)
                 elif drawn < 0.2:
                     await self._change(client, one)
 
@@ -65,7 +65,7 @@ class Workload:
         if not self.is_shared:
             return self.chance.choice(self.made)
         type_, order = self.chance.choice(TYPES), self.chance.choice(("_id", "-_id", "_lastUpdated", "-_lastUpdated"))
-        found = await self._acknowledged(client, "GET", f"/fhir/{type_}?_sort={order}&_count=20&_elements=id", None)
+        found = await acknowledged(client, "GET", f"/fhir/{type_}?_sort={order}&_count=20&_elements=id", None)
         entries = found.json().get("entry", [])
         return f"{type_}/{self.chance.choice(entries)['resource']['id']}" if entries else self.chance.choice(self.made)
 
@@ -78,41 +78,23 @@ class Workload:
                 refused_places.append(len(entries) + _UNREFERRED[0])
             entries += _group(f"{self.name}-{number}-{group}", is_refused=is_refused)
         # In any order: what is referred to need not come first.
-        answer = await self._acknowledged(client, "POST", "/fhir", bundle(*entries), key=f"{self.name}-{number}")
+        answer = await acknowledged(client, "POST", "/fhir", bundle(*entries), key=f"{self.name}-{number}")
         ids = [_reference(each["response"]["location"]) for each in answer.json()["entry"]]
         self.refused |= {ids[place] for place in refused_places}
         return ids
 
     async def _change(self, client: httpx.AsyncClient, reference: str) -> None:
         if reference.startswith("CarePlan/") and self.chance.random() < 0.1:
-            await self._acknowledged(client, "DELETE", f"/fhir/{reference}", None)
+            await acknowledged(client, "DELETE", f"/fhir/{reference}", None)
             return
         for turn in range(self.chance.randint(1, 3)):
-            found = await self._acknowledged(client, "GET", f"/fhir/{reference}", None)
+            found = await acknowledged(client, "GET", f"/fhir/{reference}", None)
             if found.status_code == 410:
                 return
             resource: Json = found.json()
             resource["language"] = self.chance.choice(("en", "de", "fr", "it"))
             resource.setdefault("extension", []).append({"url": "https://example.org/turn", "valueInteger": turn})
-            await self._acknowledged(client, "PUT", f"/fhir/{reference}", resource)
-
-    async def _acknowledged(
-        self, client: httpx.AsyncClient, method: str, address: str, body: Any, *, key: str = ""
-    ) -> httpx.Response:
-        headers = {"Idempotency-Key": key} if key else {}
-        while True:
-            try:
-                answer = await client.request(method, address, json=body, headers=headers)
-            except httpx.HTTPError:
-                await asyncio.sleep(0.1)
-                continue
-            if answer.status_code in (429, 503, 507):
-                await asyncio.sleep(0.2)
-                continue
-            # What is deleted may be read, and deleted again: the answer may have been lost.
-            is_gone = answer.status_code == 410 and method != "PUT"
-            assert answer.is_success or is_gone, f"{method} {address}: {answer.status_code} {answer.text[:500]}"
-            return answer
+            await acknowledged(client, "PUT", f"/fhir/{reference}", resource)
 
 
 def _group(name: str, *, is_refused: bool) -> list[Json]:

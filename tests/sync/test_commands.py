@@ -40,6 +40,7 @@ def run(there: str, database_url: str, tmp_path: Path) -> Run:
     for name, base, direction in (
         ("partner", there, "push"),
         ("source", there, "pull"),
+        ("mutual", there, "both"),
         ("nobody", f"http://127.0.0.1:{free_port()}", "push"),
     ):
         types = f'types = ["Patient", "Observation"]\ndirection = "{direction}"\noverlap_seconds = 0\n'
@@ -113,11 +114,35 @@ def test_what_is_there_is_pulled_and_compared(run: Run, there: str, database_url
     assert run("verify", "source", "--sample", "1")[0] == 0
 
 
+def test_of_a_target_that_is_told_and_read_each_difference_is_found_once(
+    run: Run, there: str, database_url: str
+) -> None:
+    own = f"{database_url.split(':')[0].replace('+', '-')}-mutual"
+    write(database_url, patient(id=own), observation(f"Patient/{own}", id=own))
+    assert run("backfill", "mutual")[0] == 0
+    assert run("pull", "mutual")[0] == 0
+    code, said = run("verify", "mutual", "--sample", "1")
+    assert (code, " 0 differ" in said) == (0, True), said
+
+    changed = httpx.put(f"{there}/fhir/Patient/{own}", json=patient(id=own, active=True))
+    httpx.delete(f"{there}/fhir/Observation/{own}")
+
+    assert changed.status_code == 200
+    code, said = run("verify", "mutual", "--sample", "1")
+    assert (code, "1 to be read" in said, "1 still here" in said, " 1 differ" in said) == (1, True, True, True), said
+    assert run("verify", "mutual", "--repair")[0] == 1
+    assert run("pull", "mutual")[0] == 0
+    assert run("backfill", "mutual")[0] == 0
+    code, said = run("verify", "mutual", "--sample", "1")
+    assert (code, " 0 differ" in said) == (0, True), said
+    assert httpx.get(f"{there}/fhir/Observation/{own}").status_code == 410
+
+
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
         (("verify", "nobody"), "nobody cannot be compared"),
-        (("verify", "unknown"), "there are: nobody, partner, source"),
+        (("verify", "unknown"), "there are: mutual, nobody, partner, source"),
         (("pull", "partner"), "its direction is push"),
         (("backfill", "source"), "its direction is pull"),
     ],

@@ -6,7 +6,6 @@ they repeat what was not acknowledged, as an EHR does, with the same id or the s
 
 import asyncio
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,14 +16,6 @@ from tests.sync.writers import content, drained, write
 WRITERS = 4
 KILLS = 4
 SECONDS_BETWEEN_KILLS = (0.3, 1.5)
-
-
-@pytest.fixture
-def partner(other_database_url: str, tmp_path: Path) -> Iterator[Process]:
-    """The second server."""
-    settings = {"PORT": str(free_port()), "DERMATOME_DATABASE_URL": other_database_url}
-    with Process("serve", settings, log=tmp_path / "partner.log") as process:
-        yield process
 
 
 @pytest.fixture

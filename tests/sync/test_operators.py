@@ -1,13 +1,16 @@
 """What operators see of sync and do about it: status, metrics, dead letters, backfill, verify."""
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from app.store import pulls
 from app.sync.client import Client
-from app.sync.metrics import BREAKER, COUNTERS, GAUGES
+from app.sync.metrics import BREAKER, COUNTERS, EVENTS_LEFT, GAUGES, READS_FAILING, SUBSCRIPTIONS
 from app.sync.planning import Planner
 from app.sync.push.backfill import Backfill
 from app.sync.verify.comparing import Verify
@@ -156,12 +159,59 @@ async def test_a_dead_letter_alarms_until_it_is_replayed_or_given_up(sides: Side
     assert not await sides.there("Patient/b")
 
 
+async def test_the_ledger_tells_who_holds_what_and_what_a_target_holds(sides: Sides) -> None:
+    for name in ("a", "b"):
+        await sides.here.put(f"/fhir/Patient/{name}", json=patient(id=name))
+        await sides.here.put(f"/fhir/Observation/{name}", json=observation(f"Patient/{name}", id=name))
+    await sides.deliver(rounds=2)
+
+    one = (await sides.here.get("/sync/ledger?reference=Patient/a")).json()
+    pages: list[dict[str, Any]] = []
+    while not pages or pages[-1]["next"]:
+        after = f"&after={pages[-1]['next']}" if pages else ""
+        pages.append((await sides.here.get(f"/sync/ledger?target=partner&_count=3{after}")).json())
+    queries = ("target=x&reference=Patient/a", "", "target=partner&after=nonsense")
+    wrong = [(await sides.here.get(f"/sync/ledger?{query}")).status_code for query in queries]
+    unknown = (await sides.here.get("/sync/ledger?target=nobody")).json()
+
+    told = one["held"][0]
+    assert (told["target"], told["version"], told["remote_version"], told["verified"]) == ("partner", 1, "1", "answer")
+    listed = [item["reference"] for page in pages for item in page["held"]]
+    assert listed == ["Observation/a", "Observation/b", "Patient/a", "Patient/b"]
+    assert [len(page["held"]) for page in pages] == [3, 1]
+    assert (wrong, unknown["held"]) == ([400, 400, 400], [])
+
+
+async def test_metrics_tell_of_reads_and_subscriptions(sides: Sides) -> None:
+    async with sides.service.database.writing() as connection:
+        await connection.exec_driver_sql(
+            "INSERT INTO subscription_state (id, version, status, last_event, delivered, failures, not_before, sent_at,"
+            " heartbeat_at, ends_at, owner, leased_until, error)"
+            " VALUES ('s', 1, 'error', 7, 3, 0, 0, 0, 0, 0, '', 0, '')"
+        )
+        await pulls.begin(connection, "gone", {"Patient": "search", "Observation": "history", "Patient?x": "ids"})
+        await connection.exec_driver_sql("UPDATE pull SET failures = 1, finished_at = 5 WHERE type = 'Patient'")
+
+    metrics = (await sides.here.get("/metrics")).text.splitlines()
+    status = {one["target"]: one for one in (await sides.here.get("/sync/status")).json()["targets"]}
+
+    assert 'dermatome_subscriptions{status="error"} 1.0' in metrics
+    assert 'dermatome_subscription_events_undelivered{status="error"} 4.0' in metrics
+    assert 'dermatome_sync_reads_failing{target="gone"} 1.0' in metrics
+    assert status["gone"]["configured"] is False
+    assert status["gone"]["pull"] == {"reads": 2, "failing": 1, "read_to": None, "finished_at": None}
+    assert status["partner"]["pull"] is None
+
+
 def test_the_alerts_name_metrics_there_are() -> None:
-    known = {name for name, _, _ in GAUGES} | {f"{name}_total" for name, _, _ in COUNTERS} | {BREAKER}
+    known = {name for name, _, _ in GAUGES} | {f"{name}_total" for name, _, _ in COUNTERS}
+    known |= {BREAKER, READS_FAILING, SUBSCRIPTIONS, EVENTS_LEFT}
 
     rules = [rule for group in yaml.safe_load(ALERTS.read_text("utf-8"))["groups"] for rule in group["rules"]]
 
     assert rules
     for rule in rules:
-        assert any(name in rule["expr"] for name in known), rule["expr"]
+        named = set(re.findall(r"dermatome_\w+", rule["expr"]))
+        assert named
+        assert named <= known
         assert rule["annotations"]["summary"]

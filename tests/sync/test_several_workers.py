@@ -3,7 +3,6 @@
 import asyncio
 import random
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,13 +17,6 @@ pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=Tr
 WRITERS, KILLS, LEASE = 3, 3, 3
 # What is sent is sent within half a lease; the rest is for a machine that does other things too.
 SPARE_SECONDS = 10
-
-
-@pytest.fixture
-def partner(other_database_url: str, tmp_path: Path) -> Iterator[Process]:
-    settings = {"PORT": str(free_port()), "DERMATOME_DATABASE_URL": other_database_url}
-    with Process("serve", settings, log=tmp_path / "partner.log") as process:
-        yield process
 
 
 @pytest.fixture

@@ -13,39 +13,25 @@ DRAIN_SECONDS = 60
 
 async def write(base: str, number: int, stop: asyncio.Event) -> set[str]:
     """Write until told to stop; answers the references that were acknowledged."""
-    acknowledged: set[str] = set()
+    done: set[str] = set()
     async with httpx.AsyncClient(base_url=base, timeout=5) as client:
         turn = 0
         while not stop.is_set():
             turn += 1
             name = f"{number}-{turn}"
-            own = await _until_acknowledged(client, "PUT", f"/fhir/Patient/p-{name}", patient(name, id=f"p-{name}"))
+            own = await acknowledged(client, "PUT", f"/fhir/Patient/p-{name}", patient(name, id=f"p-{name}"))
             urn = f"urn:uuid:00000000-0000-4000-8000-{number:06d}{turn:06d}"
             group = bundle(entry(observation(f"Patient/p-{name}")), entry(patient(f"t{name}"), full_url=urn))
-            pair = await _until_acknowledged(client, "POST", "/fhir", group, key=name)
-            acknowledged |= {f"Patient/{own.json()['id']}"}
+            pair = await acknowledged(client, "POST", "/fhir", group, key=name)
+            done |= {f"Patient/{own.json()['id']}"}
             made = [_reference(e["response"]["location"]) for e in pair.json()["entry"]]
             changed = patient(name, id=f"p-{name}", active=False)
-            await _until_acknowledged(client, "PUT", f"/fhir/Patient/p-{name}", changed)
+            await acknowledged(client, "PUT", f"/fhir/Patient/p-{name}", changed)
             if turn % 3 == 0:
-                await _until_acknowledged(client, "DELETE", f"/fhir/{made[0]}", None)
+                await acknowledged(client, "DELETE", f"/fhir/{made[0]}", None)
                 made = made[1:]
-            acknowledged |= set(made)
-    return acknowledged
-
-
-async def _until_acknowledged(
-    client: httpx.AsyncClient, method: str, address: str, body: dict[str, object] | None, *, key: str = ""
-) -> httpx.Response:
-    headers = {"Idempotency-Key": key} if key else {}
-    while True:
-        try:
-            answer = await client.request(method, address, json=body, headers=headers)
-        except httpx.HTTPError:
-            await asyncio.sleep(0.05)
-            continue
-        assert answer.status_code in (200, 201, 204), answer.text
-        return answer
+            done |= set(made)
+    return done
 
 
 async def drained(here: str, there: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -125,7 +125,7 @@ class Told:
         if stored.deleted:
             return _gone(held, live)
         is_held = held is not None and not held.deleted
-        if is_held and held and key[0] in self.taken and [held.remote_version] != [one.version for one in live]:
+        if is_held and held and key[0] in self.taken and _was_changed(held, live):
             return None
         if not live:
             return "missing", None
@@ -188,6 +188,11 @@ def _gone(held: Held | None, live: Sequence[Incoming]) -> tuple[Kind, Theirs] | 
     if held is None or held.deleted:
         return None
     return "unnoted", Theirs(held.remote_id, "", "", 0, None)
+
+
+def _was_changed(held: Held, live: Sequence[Incoming]) -> bool:
+    """Whether the target has another version than the ledger says, or none."""
+    return not live or held.remote_version not in ("", live[0].version)
 
 
 def _seen(entry: Incoming) -> Theirs:

@@ -1,0 +1,48 @@
+"""The tables, and nothing else. Times are microseconds since 1970 UTC; migrations/ creates what is declared here."""
+
+from app.store.tables.index import (
+    Reindex,
+    SearchDate,
+    SearchIndex,
+    SearchNumber,
+    SearchQuantity,
+    SearchReference,
+    SearchString,
+    SearchText,
+    SearchToken,
+    SearchUri,
+)
+from app.store.tables.subscriptions import Feed, SubscriptionEvent, SubscriptionState
+from app.store.tables.sync import NOT_FILLING, Ledger, Outbox, Pull, Quarantine, SyncConflict, SyncState, SyncTarget
+from app.store.tables.versions import Audit, Content, Idempotency, Instance, Lease, Published, Version
+
+__all__ = [
+    "NOT_FILLING",
+    "Audit",
+    "Content",
+    "Feed",
+    "Idempotency",
+    "Instance",
+    "Lease",
+    "Ledger",
+    "Outbox",
+    "Published",
+    "Pull",
+    "Quarantine",
+    "Reindex",
+    "SearchDate",
+    "SearchIndex",
+    "SearchNumber",
+    "SearchQuantity",
+    "SearchReference",
+    "SearchString",
+    "SearchText",
+    "SearchToken",
+    "SearchUri",
+    "SubscriptionEvent",
+    "SubscriptionState",
+    "SyncConflict",
+    "SyncState",
+    "SyncTarget",
+    "Version",
+]
