@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from tests.builders import bundle, entry, observation, patient
+from tests.repeating import acknowledged
 
 DRAIN_SECONDS = 60
 
