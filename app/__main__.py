@@ -1,5 +1,14 @@
 """`python -m app`: the `dermatome` command."""
 
-from app.cli import app
+from app.starting import starting
 
-app()
+
+def run() -> None:
+    """Run the command."""
+    with starting():
+        from app.cli import app
+    app()
+
+
+if __name__ == "__main__":
+    run()

@@ -1,7 +1,6 @@
 """The `dermatome` command."""
 
 import asyncio
-import gc
 import json
 import socket
 import sys
@@ -17,6 +16,7 @@ from app.main import clock, create_app, load_clinic, open_database
 from app.mapping.questionnaires.questionnaire import questionnaires
 from app.pain.content import load_content
 from app.settings import Settings, WrongSettings, bare_address, load_settings
+from app.starting import starting
 from app.validate_files import Format
 from app.validation import load_validator
 from app.validation.packages.packages import WrongPackages, definitions_of, load_packages, said
@@ -40,13 +40,11 @@ def serve() -> None:
     """Serve HTTP at HOST and PORT. Settings come from the environment; the README lists them."""
     settings = _settings()
     try:
-        application = create_app(settings)
+        with starting():
+            application = create_app(settings)
         asyncio.run(_prepare(settings))
     except WrongSettings as wrong:
         _stop(str(wrong))
-    # What exists now lives as long as the process: keep the garbage collector off it.
-    gc.collect()
-    gc.freeze()
     config = uvicorn.Config(
         application,
         host=settings.host,

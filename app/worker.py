@@ -7,12 +7,14 @@ from contextlib import AsyncExitStack, suppress
 from app.logs import configure
 from app.main import make_service, make_worker
 from app.settings import Settings
+from app.starting import starting
 
 
 async def work(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT. Raises WrongSettings if a setting cannot be used."""
     configure(settings.log_level)
-    service = make_service(settings, listens=True)
+    with starting():
+        service = make_service(settings, listens=True)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(service.database)
         await service.registry.prepare(is_whole=False)

@@ -15,6 +15,8 @@ import httpx
 ROOT = Path(__file__).parent.parent
 # Generous: a loaded machine starts slowly, and a test that waits for less would fail for no fault.
 START_SECONDS = 60
+# Settings of whoever runs the tests; and compiling every module anew at each start takes longer than most tests.
+_NOT_INHERITED = ("DERMATOME_", "PYTHONDONTWRITEBYTECODE")
 _WORKER_IS_READY = b"Dermatome worker is ready"
 
 
@@ -24,6 +26,11 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def inherited() -> dict[str, str]:
+    """The environment that a process of ours is started in, besides its own settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
 
 
 class Process:
@@ -39,13 +46,12 @@ class Process:
 
     def start(self, *, wait: bool = True) -> None:
         """Start, and unless told otherwise wait until it is ready."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("DERMATOME_")}
         with self._log.open("ab") as log:
             self._begins = log.tell()
             self._process = subprocess.Popen(
                 [sys.executable, "-m", self._module, self._command],
                 cwd=ROOT,
-                env={**kept, "DERMATOME_LOG_LEVEL": "warning", **self._settings},
+                env=inherited() | {"DERMATOME_LOG_LEVEL": "warning"} | self._settings,
                 stdout=log,
                 stderr=log,
             )

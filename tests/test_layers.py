@@ -21,7 +21,7 @@ ROWS = (
     {"terminology"},
     {"pain"},
     {"fhir"},
-    {"profiles", "settings", "outbound", "logs"},
+    {"profiles", "settings", "outbound", "logs", "starting"},
 )
 ROW = {name: row for row, names in enumerate(ROWS) for name in names}
 MODULES = sorted(path for path in APP.rglob("*.py") if path != APP / "__init__.py")

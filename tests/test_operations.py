@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from app.settings import Settings
 from tests.builders import bundle, entry, patient
 from tests.conftest import serving
-from tests.processes import ROOT, Process, free_port
+from tests.processes import ROOT, Process, free_port, inherited
 
 SECRET = ("Xanthippe", "MRN-secret-4711", "felt a burning sting")
 
@@ -103,12 +102,16 @@ async def test_sigterm_lets_a_request_finish(database_url: str, tmp_path: Path) 
 )
 def test_a_start_that_cannot_be_says_why_in_a_sentence(tmp_path: Path, settings: dict[str, str], told: str) -> None:
     (tmp_path / "targets.toml").write_text('[[target]]\nname="a"\nbase_url="http://x/fhir"\nretries=3')
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("DERMATOME_")}
     given = {"PORT": str(free_port()), "DERMATOME_DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path}/x.db"}
     own = {k: v.format(folder=tmp_path) for k, v in (given | settings).items()}
 
     ended = subprocess.run(
-        [sys.executable, "-m", "app", "serve"], cwd=ROOT, env=kept | own, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "app", "serve"],
+        cwd=ROOT,
+        env=inherited() | own,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
     assert ended.returncode == 2

@@ -31,7 +31,9 @@ async def held(database: Database) -> dict[str, list[tuple[Any, ...]]]:
 
 
 async def test_what_was_written_changed_and_deleted_is_put_back_under_a_running_application(database_url: str) -> None:
-    async with serving(Settings(database_url=database_url, log_level="error")) as client, Database(database_url) as own:
+    # No worker: what it writes by itself would be compared too.
+    settings = Settings(database_url=database_url, log_level="error", worker="separate")
+    async with serving(settings) as client, Database(database_url) as own:
         saved = await save(database_url)
         before = await held(own)
         first = await _write(client)

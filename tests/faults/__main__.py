@@ -13,7 +13,8 @@ from pathlib import Path
 import asyncpg
 from sqlalchemy.engine import URL, make_url
 
-from tests.faults.scenario import Plan, Report, run
+from tests.faults.proxy import KINDS
+from tests.faults.scenario import EVENTS, Plan, Report, run
 
 
 def main() -> int:
@@ -92,8 +93,8 @@ def _sum_up(reports: list[Report]) -> None:
         met.update(report.faults)
         found.update(report.verdict.counts)
     print(f"\n{sum(report.resources for report in reports)} resources over {len(reports)} seeds; faults met:")
-    for kind, count in sorted(met.items()):
-        print(f"  {kind:<28} {count}")
+    for kind in sorted({*met, *KINDS, *EVENTS}):
+        print(f"  {kind:<28} {met[kind]}")
     for kind in ("lost", "differs", "duplicated or foreign", "dangling", "ledger", "refused and not put aside"):
         print(f"{kind}: {found[kind]}")
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import random
 import sys
 import time
@@ -16,13 +15,15 @@ from tests.faults import truth
 from tests.faults.proxy import KINDS, Proxy
 from tests.faults.truth import Verdict
 from tests.faults.workload import REFUSALS, TYPES, Workload
-from tests.processes import ROOT, Process, free_port
+from tests.processes import ROOT, Process, free_port, inherited
 
 # How long what is left to do may take; what does not change for so long is stuck.
 DRAIN_SECONDS, STUCK_SECONDS = 300, 60
 FAULT_RATE = 0.2
 SKEWS = (0, 300, -300)
 DELIVERIES = ("transaction", "batch", "single")
+# Between two events, for so many resources; for more it is longer, since else nobody ever gets anything done.
+PAUSES, PER_PAUSE = (0.5, 2.0), 2_000
 # What else goes wrong, besides the network.
 EVENTS = ("service killed", "killed at work", "target killed", "target away", "storm", "disk full", "worker killed")
 
@@ -166,8 +167,9 @@ class Scene:
         """One event after another until all is created; each kind that this seed can have at least once."""
         kinds = [kind for kind in EVENTS if self._can(kind)]
         self._chance.shuffle(kinds)
+        calmer = max(1.0, self.plan.resources / PER_PAUSE)
         while kinds or not all(load.is_created for load in loads):
-            await asyncio.sleep(self._chance.uniform(0.5, 2))
+            await asyncio.sleep(calmer * self._chance.uniform(*PAUSES))
             kind = kinds.pop() if kinds else self._chance.choice([one for one in EVENTS if self._can(one)])
             self.met[kind] += 1
             await self._happen(kind)
@@ -240,11 +242,10 @@ class Scene:
 
     async def verified(self) -> str:
         """What `dermatome sync verify` says, which looks at every content; "" if it finds no drift."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("DERMATOME_")}
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tests.faults.launcher", "sync", "verify", "partner", "--sample", "1"),
             cwd=ROOT,
-            env={**kept, "DERMATOME_LOG_LEVEL": "warning", **self._settings},
+            env=inherited() | {"DERMATOME_LOG_LEVEL": "warning"} | self._settings,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )

@@ -14,7 +14,7 @@ TYPES = ("Patient", "Condition", "CarePlan", "Observation")
 GROUPS_PER_BUNDLE = 8
 PER_GROUP = 6
 _UNREFERRED = (4, 5)
-# The share of groups with a resource that the other server is to refuse.
+# The share of groups with a resource that the other server is to refuse; the first has one in any case.
 REFUSALS = 0.02
 # Claimed by what the other server is to refuse: it is told to take no profile it does not know.
 UNKNOWN_PROFILE = "https://example.org/fhir/StructureDefinition/nobody-knows"
@@ -73,7 +73,8 @@ class Workload:
         entries: list[Json] = []
         refused_places = []
         for group in range(GROUPS_PER_BUNDLE):
-            is_refused = self.chance.random() < self.refusals
+            is_first = self.refusals > 0 and number == group == 0
+            is_refused = is_first or self.chance.random() < self.refusals
             if is_refused:
                 refused_places.append(len(entries) + _UNREFERRED[0])
             entries += _group(f"{self.name}-{number}-{group}", is_refused=is_refused)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import random
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from app.sync.conflicts.likeness import alike, content
 from tests.faults.proxy import KINDS, Proxy
 from tests.faults.workload import TYPES
 from tests.interop.servers import Server
-from tests.processes import ROOT, Process, free_port
+from tests.processes import ROOT, Process, free_port, inherited
 
 SECONDS = 120
 NAME = "partner"
@@ -98,7 +97,7 @@ class Scene:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "app", "sync", *words),
             cwd=ROOT,
-            env={**os.environ, **self.settings(name, {}), "DERMATOME_LOG_LEVEL": "warning"},
+            env=inherited() | self.settings(name, {}) | {"DERMATOME_LOG_LEVEL": "warning"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )

@@ -10,6 +10,8 @@ from tests.builders import bundle, entry, observation, patient
 from tests.repeating import acknowledged
 
 DRAIN_SECONDS = 60
+# Of a writer, so that what is killed is met at work, and not under a heap of it that grows while it starts.
+PAUSE_SECONDS = 0.15
 
 
 async def write(base: str, number: int, stop: asyncio.Event) -> set[str]:
@@ -32,6 +34,7 @@ async def write(base: str, number: int, stop: asyncio.Event) -> set[str]:
                 await acknowledged(client, "DELETE", f"/fhir/{made[0]}", None)
                 made = made[1:]
             done |= set(made)
+            await asyncio.sleep(PAUSE_SECONDS)
     return done
 
 

@@ -1,7 +1,6 @@
 """What $validate and `dermatome validate` make of an outside terminology server; writes never ask it."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ import pytest
 
 from app.settings import Settings
 from tests.conftest import serving
-from tests.processes import ROOT, free_port
+from tests.processes import ROOT, free_port, inherited
 from tests.terminology.other_server import SNOMED, VALUE_SET, OtherServer, running
 from tests.validation.samples import OBSERVATION, changed
 
@@ -169,11 +168,10 @@ async def test_without_the_setting_nobody_is_asked(other: OtherServer, tmp_path:
 def command(folder: Path, address: str, *resources: dict[str, Any]) -> subprocess.CompletedProcess[str]:
     for number, resource in enumerate(resources):
         (folder / f"{number}.json").write_text(json.dumps(resource))
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("DERMATOME_")}
     return subprocess.run(
         [sys.executable, "-m", "app", "validate", "--format", "json", str(folder)],
         cwd=ROOT,
-        env={**kept, "DERMATOME_TERMINOLOGY_SERVER": address},
+        env=inherited() | {"DERMATOME_TERMINOLOGY_SERVER": address},
         capture_output=True,
         text=True,
         timeout=60,
