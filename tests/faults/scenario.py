@@ -17,8 +17,8 @@ from tests.faults.truth import Verdict
 from tests.faults.workload import REFUSALS, TYPES, Workload
 from tests.processes import ROOT, Process, free_port, inherited
 
-# How long what is left to do may take; what does not change for so long is stuck.
-DRAIN_SECONDS, STUCK_SECONDS = 300, 60
+# How long what is left to do may take, and more for each resource; what does not change for so long is stuck.
+DRAIN_SECONDS, PER_RESOURCE, STUCK_SECONDS = 300, 0.2, 60
 FAULT_RATE = 0.2
 SKEWS = (0, 300, -300)
 DELIVERIES = ("transaction", "batch", "single")
@@ -229,7 +229,7 @@ class Scene:
 
     async def drained(self, refused: set[str]) -> Verdict:
         """The verdict once everything is as it must be, or else the last one before time ran out."""
-        deadline = time.monotonic() + DRAIN_SECONDS
+        deadline = time.monotonic() + DRAIN_SECONDS + PER_RESOURCE * self.plan.resources
         before, changed = None, time.monotonic()
         while True:
             verdict, state = await self._judged(refused)
