@@ -79,13 +79,13 @@ async def _unhurried(kind: str, parts: dict[str, Any]) -> Response:
 
 
 async def _slow(kind: str, parts: dict[str, Any]) -> Response:
-    await asyncio.sleep(1.5)
+    await asyncio.sleep(4)
     return said(True)
 
 
 async def _drip(kind: str, parts: dict[str, Any]) -> Response:
     async def drops() -> AsyncIterator[bytes]:
-        for _ in range(15):
+        for _ in range(40):
             yield b" "
             await asyncio.sleep(0.1)
 

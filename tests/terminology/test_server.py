@@ -121,7 +121,7 @@ async def test_a_slow_answer_is_given_up(other: OtherServer, way: str) -> None:
     found = await verdict(other, way, FIRST, Limits(question_seconds=0.3))
 
     assert (found.answer, found.reason) == (Answer.UNCHECKED, "no answer within 0.3 s")
-    assert time.monotonic() - started < 1.4
+    assert time.monotonic() - started < 3.5
 
 
 async def test_all_codes_together_have_a_deadline(other: OtherServer) -> None:
@@ -132,7 +132,7 @@ async def test_all_codes_together_have_a_deadline(other: OtherServer) -> None:
         found = await server.verdicts(questions)
 
     assert {each.answer for each in found.values()} == {Answer.UNCHECKED}
-    assert time.monotonic() - started < 1.4
+    assert time.monotonic() - started < 3.5
 
 
 async def test_a_server_that_is_away_is_told_and_left_alone_for_a_while() -> None:

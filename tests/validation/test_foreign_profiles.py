@@ -147,8 +147,8 @@ def test_constraints_of_others_end_soon(expressions: list[str], resource: Json) 
 
     admitted, found = judged(validator, resource)
 
-    # Unbounded the first would take years.
-    assert time.perf_counter() - started < 20
+    # Unbounded the first would take years. On an idle machine each takes a few seconds.
+    assert time.perf_counter() - started < 90
     assert admitted in (None, not found)
 
 
