@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 NODE := tests/interop/node
 CORPUS ?= ../shared/validation
 
-.PHONY: help run test check demo faults faults-full interop agreement oracle roundtrip bench-validation lock
+.PHONY: help run test check demo examples faults faults-full interop agreement oracle roundtrip bench-validation lock
 
 help:
 	@echo "make run        install and serve on http://127.0.0.1:8000 (HOST, PORT, DERMATOME_* override)"
 	@echo "make demo       the whole job in a minute: post the worked cases, watch them arrive on a second server"
 	@echo "make test       every test, on SQLite and on PostgreSQL"
 	@echo "make check      ruff and mypy --strict"
+	@echo "make examples   the examples that analyse an export: DuckDB, Polars, Spark (needs a JDK)"
 	@echo "make faults     sync under a bad network, kills, storms and a full disk: 3 seeds; SEEDS, RESOURCES override"
 	@echo "make faults-full  the same over 20 seeds of 10,000 resources each"
 	@echo "make interop    sync with real servers of others (needs a JDK and Maven)"
@@ -34,6 +35,9 @@ check: $(VENV)/installed-dev
 
 demo: $(VENV)/installed
 	@exec $(BIN)/python -m examples.demo
+
+examples: $(VENV)/installed-examples
+	@$(BIN)/python -m pytest -m examples --numprocesses=0 tests/examples
 
 faults: $(VENV)/installed-dev
 	@$(BIN)/python -m tests.faults --seeds $(or $(SEEDS),3) --resources $(or $(RESOURCES),600)
@@ -76,4 +80,8 @@ $(VENV)/installed: $(VENV)/python requirements.lock pyproject.toml
 
 $(VENV)/installed-dev: $(VENV)/installed requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/installed-examples: $(VENV)/installed-dev requirements-examples.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-examples.lock
 	@touch $@

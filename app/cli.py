@@ -5,12 +5,13 @@ import json
 import socket
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 import uvicorn
 
 from app import sync_commands, validate_files
+from app.export_command import export
 from app.guide.site import PACKAGE, Site
 from app.main import clock, create_app, load_clinic, open_database
 from app.mapping.questionnaires.questionnaire import questionnaires
@@ -32,6 +33,7 @@ app = typer.Typer(
 
 
 app.add_typer(sync_commands.app, name="sync")
+app.command()(export)
 UnknownProfiles = Literal["warning", "error"]
 
 
@@ -140,13 +142,18 @@ def openapi() -> None:
 
 
 class _Server(uvicorn.Server):
-    """Says where it listens once it does."""
+    """Says where it listens once it does, and lets go of those who wait when it ends."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             where = f"http://{self.config.host}:{self.config.port}"
             print(f"Dermatome on {where} (docs at /docs, FHIR at /fhir)", flush=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        application: Any = self.config.app
+        application.state.service.waiters.end()
+        await super().shutdown(sockets)
 
 
 async def _prepare(settings: Settings) -> None:

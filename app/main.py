@@ -2,8 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import fields
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -13,7 +13,17 @@ import structlog
 from fastapi import FastAPI
 
 from app import profiles
+from app.export.clearing import Clearing
+from app.export.kickoff import KEY
+from app.export.means import Means
+from app.export.pseudonyms import load_pseudonyms
+from app.export.running import Exporting
+from app.export.s3 import export_files
+from app.export.shapes import Pseudonyms
+from app.export.sources import ViewTables
+from app.export.writing import Limits
 from app.fhir.instants import microseconds
+from app.fhir.outcomes import Issue, Refused
 from app.intake.accept import Intake
 from app.intake.definitions import PostedDefinitions
 from app.intake.extraction import Extraction
@@ -29,7 +39,9 @@ from app.pain.content import Content, load_content
 from app.routers import (
     bundles,
     cds,
+    cohort,
     errors,
+    exports,
     fhir,
     guide,
     health,
@@ -43,6 +55,7 @@ from app.routers import (
     sync_notifications,
     sync_pull,
     sync_targets,
+    views,
 )
 from app.routers.assessment_schemas import tell_assessments
 from app.routers.middleware import Envelope
@@ -54,6 +67,7 @@ from app.store.index.reindex import Reindexer
 from app.store.listening import Bell
 from app.store.parameters import SearchParameters, load_parameters
 from app.store.search import Searcher
+from app.store.waiting import Waiters
 from app.sync.admission import problems_here
 from app.sync.clients import Clients
 from app.sync.duties import Parts, duties
@@ -61,7 +75,7 @@ from app.sync.push.wanting import problem_of
 from app.sync.registry import Registry
 from app.sync.subscriptions import jobs as subscriptions
 from app.sync.targets import load_targets
-from app.sync.work import Worker
+from app.sync.work import Duty, Worker
 from app.terminology.server import TerminologyServer
 from app.validation import Validator, load_validator
 from app.validation.packages.definitions import Definitions
@@ -69,7 +83,7 @@ from app.validation.packages.packages import WrongPackages, definitions_of, load
 
 # Order matters: /fhir/metadata must be found before /fhir/{resource_type}.
 # No address belongs to two (routers/addresses.py); what is asked for most is looked at first.
-_FHIR = (fhir.router, search.router, bundles.router, history.router, metadata.router, operations.router)
+_FHIR = (fhir.router, search.router, bundles.router, history.router, metadata.router, views.router, operations.router)
 _SYNC = (
     sync.router,
     sync_targets.router,
@@ -77,7 +91,10 @@ _SYNC = (
     sync_pull.router,
     sync_notifications.router,
 )
-_ROUTERS = (*_FHIR, pain.router, cds.router, *_SYNC, health.router, metrics.router, guide.router)
+# Exports whose files one process writes at once.
+_EXPORTS = 2
+_CLINIC = (pain.router, cohort.router, cds.router)
+_ROUTERS = (*_FHIR, exports.router, *_CLINIC, *_SYNC, health.router, metrics.router, guide.router)
 
 
 def clock() -> int:
@@ -93,7 +110,7 @@ def new_id() -> str:
 def create_app(settings: Settings, *, now: Callable[[], int] = clock) -> FastAPI:
     """The application; raises WrongSettings if a setting cannot be used."""
     configure(settings.log_level)
-    service = make_service(settings, now=now, listens=settings.worker == "embedded")
+    service = make_service(settings, now=now, works=settings.worker == "embedded")
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -129,13 +146,13 @@ def create_app(settings: Settings, *, now: Callable[[], int] = clock) -> FastAPI
     return app
 
 
-def make_service(settings: Settings, *, now: Callable[[], int] = clock, listens: bool) -> Service:
+def make_service(settings: Settings, *, now: Callable[[], int] = clock, works: bool) -> Service:
     """The parts, nothing of it opened yet. Raises WrongSettings if a setting cannot be used.
 
-    listens: whether this process works, and is to be woken by what others write.
+    works: whether this process does what outlives a request, for targets and subscribers.
     """
     validator = load_definitions(settings)
-    return _assemble(settings, validator, now, listens=listens)
+    return _assemble(settings, validator, now, works=works)
 
 
 def open_database(settings: Settings) -> Database:
@@ -204,22 +221,63 @@ def parts_of(service: Service) -> Parts:
         owner=owner,
         lease_seconds=settings.sync_lease_seconds,
         base=f"{settings.public_url}/fhir" if settings.public_url else "",
-        of_server=subscriptions.duties(
-            subscriptions.Parts(
-                intake=service.intake,
-                guard=service.guard,
-                ring=service.bell.ring,
-                owner=owner,
-                lease_seconds=settings.sync_lease_seconds,
-                base=_own_base(settings),
-                attempts=settings.subscription_attempts,
-                keep_days=settings.subscription_event_days,
-            )
-        ),
+        of_server=_subscription_duties(service, owner) | _export_duties(service, owner),
     )
 
 
-def _assemble(settings: Settings, validator: Definitions, now: Callable[[], int], *, listens: bool) -> Service:
+def _subscription_duties(service: Service, owner: str) -> dict[Hashable, Duty]:
+    settings = service.settings
+    parts = subscriptions.Parts(
+        intake=service.intake,
+        guard=service.guard,
+        ring=service.bell.ring,
+        owner=owner,
+        lease_seconds=settings.sync_lease_seconds,
+        base=_own_base(settings),
+        attempts=settings.subscription_attempts,
+        keep_days=settings.subscription_event_days,
+    )
+    return dict(subscriptions.duties(parts))
+
+
+def _export_duties(service: Service, owner: str) -> dict[Hashable, Duty]:
+    """Files of several exports at once, and clearing away by one at a time in each process."""
+    means = export_means(service, owner)
+    return {
+        ("export", "writing"): Duty(lambda: nullcontext(Exporting(means)), _EXPORTS),
+        ("export", "clearing"): Duty(lambda: nullcontext(Clearing(means))),
+    }
+
+
+def export_means(service: Service, owner: str) -> Means:
+    """What the work on exports needs of a service."""
+    settings = service.settings
+    return Means(
+        database=service.database,
+        searcher=service.searcher,
+        files=service.files,
+        refresh=service.intake.definitions.refresh,
+        pseudonyms=partial(_pseudonyms, service),
+        ring=service.bell.ring,
+        clock=service.clock,
+        owner=owner,
+        lease_seconds=settings.sync_lease_seconds,
+        keep_seconds=settings.export_keep_hours * 3_600,
+        limits=Limits(rows=settings.export_file_resources),
+        tables=ViewTables(),
+    )
+
+
+def _pseudonyms(service: Service, at: int) -> Pseudonyms:
+    """Of an export of that time, by the key and definitions of now. Raises Refused without a key that will do."""
+    if not service.secrets.has(KEY):
+        raise Refused([Issue("not-supported", "This server has no key for pseudonyms.")])
+    today = datetime.fromtimestamp(at / 1_000_000, UTC).date()
+    base, validator = _own_base(service.settings), service.validator.validator
+    return load_pseudonyms(service.secrets.read(KEY), base=base, today=today, validator=validator)
+
+
+def _assemble(settings: Settings, validator: Definitions, now: Callable[[], int], *, works: bool) -> Service:
     database = open_database(settings)
     parameters = load_parameters()
     searcher = Searcher(
@@ -232,7 +290,8 @@ def _assemble(settings: Settings, validator: Definitions, now: Callable[[], int]
     )
 
     own = _own(load_clinic(settings))
-    bell = Bell(database, listens=listens)
+    # Clients wait here for what other processes write, whether or not this one works.
+    bell = Bell(database, listens=True)
 
     guard = make_guard(settings)
     secrets = Secrets(settings.secrets, given_secrets())
@@ -240,7 +299,7 @@ def _assemble(settings: Settings, validator: Definitions, now: Callable[[], int]
         settings.sync_targets,
         validator.resource_types,
         partial(problem_of, searcher),
-        partial(problems_here, secrets=secrets if listens else None, guard=guard, is_operators=True),
+        partial(problems_here, secrets=secrets if works else None, guard=guard, is_operators=True),
     )
     registry = Registry(database, targets, bell.ring)
 
@@ -248,6 +307,7 @@ def _assemble(settings: Settings, validator: Definitions, now: Callable[[], int]
         settings=settings,
         database=database,
         bell=bell,
+        waiters=Waiters(bell, settings.changes_waiters),
         validator=validator,
         parameters=parameters,
         searcher=searcher,
@@ -272,6 +332,7 @@ def _assemble(settings: Settings, validator: Definitions, now: Callable[[], int]
         clients=Clients(registry, secrets, guard),
         secrets=secrets,
         guard=guard,
+        files=export_files(settings, secrets),
         terminology_server=TerminologyServer(settings.terminology_server, now) if settings.terminology_server else None,
         supported_profiles=_supported_profiles(),
         clock=now,

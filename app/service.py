@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from app.export.files import Files
 from app.intake.accept import Intake
 from app.outbound import Guard, Secrets
 from app.pain.content import Content
@@ -12,6 +13,7 @@ from app.store.index.reindex import Reindexer
 from app.store.listening import Bell
 from app.store.parameters import SearchParameters
 from app.store.search import Searcher
+from app.store.waiting import Waiters
 from app.sync.clients import Clients
 from app.sync.registry import Registry
 from app.terminology.server import TerminologyServer
@@ -22,12 +24,13 @@ from app.validation.packages.definitions import Definitions
 class Service:
     """The parts, each made once at start-up.
 
-    supported_profiles: our profiles by resource type. clock: microseconds since 1970.
+    files: of exports. supported_profiles: our profiles by resource type. clock: microseconds since 1970.
     """
 
     settings: Settings
     database: Database
     bell: Bell
+    waiters: Waiters
     validator: Definitions
     parameters: SearchParameters
     searcher: Searcher
@@ -38,6 +41,7 @@ class Service:
     clients: Clients
     secrets: Secrets
     guard: Guard
+    files: Files
     terminology_server: TerminologyServer | None
     supported_profiles: Mapping[str, Sequence[str]]
     clock: Callable[[], int]

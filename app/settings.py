@@ -14,6 +14,7 @@ PREFIX = "DERMATOME_"
 # DERMATOME_SECRET_REGISTRY_KEY is the secret registry-key.
 SECRET = f"{PREFIX}SECRET_"
 _DATABASE = re.compile(r"sqlite\+aiosqlite:///[^:?].*|postgresql\+asyncpg://([^/@]*@)?[^/:@]*(:\d+)?/.+")
+S3_ADDRESS = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(/(?P<prefix>[A-Za-z0-9_/-]+?))?/*")
 _ADDRESS = TypeAdapter(AnyHttpUrl)
 
 
@@ -74,6 +75,26 @@ class Settings(BaseSettings):
     subscription_event_days: float = Field(
         30, ge=0, le=36_500, description="How long delivered events of Subscriptions can be asked for again."
     )
+    export_files: str = Field(
+        "var/exports",
+        description="Where the files of exports lie: a folder, or `s3://bucket/prefix`; all processes need the same.",
+    )
+    export_s3_endpoint: str = Field(
+        "", description="Address of the S3 server that has the bucket; unset: that of Amazon for the region."
+    )
+    export_s3_region: str = Field("us-east-1", min_length=1, description="Region of the bucket.")
+    export_file_resources: int = Field(
+        50_000, ge=1, le=1_000_000, description="Most resources of one export file; it also ends at 64 MB."
+    )
+    export_keep_hours: float = Field(
+        24, gt=0, le=8_760, description="How long the files of a finished export can be fetched."
+    )
+    export_patience_seconds: float = Field(
+        60, gt=0, le=86_400, description="How long a client that reads nothing of an export file is waited for."
+    )
+    changes_waiters: int = Field(
+        64, ge=0, le=10_000, description="Clients that may wait for changes (`$changes` with `wait`) in one process."
+    )
     max_body_bytes: int = Field(8_388_608, ge=1024, description="Largest request body accepted.")
     max_bundle_entries: int = Field(5_000, ge=1, description="Most entries of one batch or transaction.")
     page_size: int = Field(50, ge=1, le=1000, description="Search results per page when `_count` is not given.")
@@ -110,6 +131,12 @@ class Settings(BaseSettings):
     jurisdiction: str = Field(
         "us", description="Whose renal dose tables plans are judged by when they name none, e.g. `us` or `uk`."
     )
+    smallest_cell: int = Field(
+        5, ge=1, le=1_000, description="Least number of patients whose outcome a cohort summary tells; 1: any."
+    )
+    cohort_seconds: float = Field(
+        60, gt=0, le=3_600, description="How long the database may take for a cohort summary."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line shown.")
 
     @field_validator("database_url")
@@ -133,7 +160,16 @@ class Settings(BaseSettings):
             raise ValueError("is not a readable folder")
         return value
 
-    @field_validator("terminology_server")
+    @field_validator("export_files")
+    @classmethod
+    def _place(cls, value: str) -> str:
+        if "://" in value and not S3_ADDRESS.fullmatch(value):
+            raise ValueError("must be a folder, or s3://BUCKET or s3://BUCKET/PREFIX with letters, digits, - and _")
+        if "://" not in value and Path(value).exists() and not Path(value).is_dir():
+            raise ValueError("is there and is no folder")
+        return value
+
+    @field_validator("terminology_server", "export_s3_endpoint")
     @classmethod
     def _bare(cls, value: str) -> str:
         return bare_address(value) if value else value
@@ -168,6 +204,8 @@ def load_settings() -> Settings:
             "use a loopback address, or set DERMATOME_TRUSTED_NETWORK=true if everyone who can reach it may read "
             "and write everything"
         )
+    if settings.export_s3_endpoint and not S3_ADDRESS.fullmatch(settings.export_files):
+        problems.append("DERMATOME_EXPORT_S3_ENDPOINT: DERMATOME_EXPORT_FILES names no bucket (s3://BUCKET)")
     if problems:
         raise WrongSettings("\n".join(problems))
     return settings

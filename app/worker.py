@@ -14,7 +14,7 @@ async def work(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT. Raises WrongSettings if a setting cannot be used."""
     configure(settings.log_level)
     with starting():
-        service = make_service(settings, listens=True)
+        service = make_service(settings, works=True)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(service.database)
         await service.registry.prepare(is_whole=False)

@@ -154,7 +154,8 @@ async def client(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """The application over ASGI, on a database that holds nothing of other tests."""
     if _wants_own(request):
-        async with serving(Settings(database_url=database_url, log_level="error")) as client:
+        exports = request.getfixturevalue("tmp_path") / "exports"
+        async with serving(Settings(database_url=database_url, export_files=str(exports), log_level="error")) as client:
             yield client
     else:
         async with running.client(database_url) as client:
@@ -187,7 +188,8 @@ class Running:
     async def client(self, url: str) -> AsyncIterator[httpx.AsyncClient]:
         """A client of the application of this database, for one test."""
         if url not in self._started:
-            self._started[url] = await _started(url)
+            exports = self._request.getfixturevalue("tmp_path_factory").mktemp("exports")
+            self._started[url] = await _started(url, exports)
         # Each start of an application tells the whole process how to log.
         configure("error")
         server, saved, _ = self._started[url]
@@ -209,8 +211,9 @@ class Running:
             await stack.aclose()
 
 
-async def _started(url: str) -> tuple["serving", Saved, AsyncExitStack]:
-    server, stack = serving(Settings(database_url=url, log_level="error")), AsyncExitStack()
+async def _started(url: str, exports: Path) -> tuple["serving", Saved, AsyncExitStack]:
+    settings = Settings(database_url=url, export_files=str(exports), log_level="error")
+    server, stack = serving(settings), AsyncExitStack()
     await stack.enter_async_context(server)
     saved = await save(url)
     stack.push_async_callback(saved.close)

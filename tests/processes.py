@@ -82,6 +82,12 @@ class Process:
             assert time.monotonic() < deadline, f"not ready in {START_SECONDS} s"
             time.sleep(0.05)
 
+    @property
+    def pid(self) -> int:
+        """Of the process that runs, or ran last."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """kill -9."""
         if self._process is not None:

@@ -44,6 +44,12 @@ def test_every_setting_is_in_the_readme_with_its_default() -> None:
         ("DERMATOME_DATABASE_URL", "sqlite+aiosqlite:///", "DERMATOME_DATABASE_URL"),
         ("DERMATOME_DATABASE_URL", "postgresql+asyncpg://u:p@h:xx/d", "DERMATOME_DATABASE_URL"),
         ("DERMATOME_SYNC_LEASE_SECONDS", "inf", "DERMATOME_SYNC_LEASE_SECONDS"),
+        ("DERMATOME_EXPORT_FILES", "s3://", "DERMATOME_EXPORT_FILES"),
+        ("DERMATOME_EXPORT_FILES", "s3://Bucket_1/x", "DERMATOME_EXPORT_FILES"),
+        ("DERMATOME_EXPORT_FILES", "gs://bucket", "DERMATOME_EXPORT_FILES"),
+        ("DERMATOME_EXPORT_FILES", "/etc/hostname", "DERMATOME_EXPORT_FILES"),
+        ("DERMATOME_EXPORT_S3_ENDPOINT", "s3.example.org", "DERMATOME_EXPORT_S3_ENDPOINT"),
+        ("DERMATOME_EXPORT_S3_ENDPOINT", "https://s3.example.org", "DERMATOME_EXPORT_FILES names no bucket"),
         ("DERMATOME_PAGESIZE", "3", "did you mean DERMATOME_PAGE_SIZE"),
     ],
 )

@@ -11,6 +11,7 @@ tests/test_codes.py runs it, with the units put to a UCUM library too.
 
 import csv
 import json
+import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -90,9 +91,18 @@ def content_files() -> dict[str, Any]:
     """Every content file with codes, by name, and the definitions that are made from them."""
     names = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*") if path.suffix in _READ)
     found = {name: _READ[Path(name).suffix](FOLDER / name) for name in names if not name.startswith(_LEFT_OUT)}
+    found |= {name: _spelled_out(file) for name, file in found.items() if name.startswith("views/")}
     made = own_definitions(load_content())
     kinds = ("ConceptMap", "Questionnaire")
     return found | {f"{one['resourceType']}/{one['id']}": one for one in made if one["resourceType"] in kinds}
+
+
+def _spelled_out(view: Any) -> Any:
+    """A view whose constants stand where they are named: systems are told by them."""
+    text = json.dumps(view)
+    for constant in view.get("constant", ()):
+        text = re.sub(rf"%{constant['name']}\b", f"'{constant.get('valueUri', '')}'", text)
+    return json.loads(text)
 
 
 def flaws(files: Mapping[str, Any]) -> list[Flaw]:

@@ -1,7 +1,9 @@
 #!/bin/sh
-# Writes the two lock files from pyproject.toml: hashes for every file of every platform, and no addresses.
+# Writes the lock files from pyproject.toml: hashes for every file of every platform, and no addresses.
 set -eu
 cd "$(dirname "$0")/.."
 options="--universal --generate-hashes --no-annotate --no-header --quiet"
 uv pip compile pyproject.toml --group build $options -o requirements.lock
 uv pip compile pyproject.toml --group build --group dev $options -c requirements.lock -o requirements-dev.lock
+uv pip compile pyproject.toml --group build --group dev --group examples $options -c requirements-dev.lock \
+  -o requirements-examples.lock

@@ -110,6 +110,22 @@ class NotReady(Refused):
     """What cannot be told yet: the same request may work later."""
 
 
+class TooMany(Refused):
+    """More at a time than this server serves: the same request may be answered later."""
+
+
+class Failed(Refused):
+    """Work that was taken on, and could not be done."""
+
+
+class OutOfRange(Refused):
+    """A part of a file that it does not have. size: of the file, in bytes."""
+
+    def __init__(self, issues: Iterable[Issue], size: int) -> None:
+        super().__init__(issues)
+        self.size = size
+
+
 class WrongMediaType(Refused):
     """A body of a type this server does not read."""
 

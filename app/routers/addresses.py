@@ -1,7 +1,8 @@
 """What can stand in an address in place of a type or an id.
 
-Names that begin with _ or $ are reserved in every place (R4 3.1.0, style guide), and so is metadata at the root: they
-are never a type or an id, so that a method they do not have is a 405 and not a search for such a resource.
+Names that begin with _ or $ are reserved in every place (R4 3.1.0, style guide), and so are metadata and ViewDefinition
+(no type of R4, routers/views.py) at the root: they are never a type or an id, so that a method they do not have is a
+405 and not a search for such a resource.
 """
 
 from starlette.convertors import Convertor, register_url_convertor
@@ -18,7 +19,7 @@ class _Name(Convertor[str]):
 
 
 class _TypeName(_Name):
-    regex = "(?!metadata(?:/|$))[^/_$][^/]*"
+    regex = "(?!(?:metadata|ViewDefinition)(?:/|$))[^/_$][^/]*"
 
 
 register_url_convertor("type", _TypeName())

@@ -39,7 +39,10 @@ _OF_THE_SYSTEM = {
 _GUIDE = "http://hl7.org/fhir/uv/subscriptions-backport/"
 _TOPIC = f"{_GUIDE}StructureDefinition/capabilitystatement-subscriptiontopic-canonical"
 _SUPPORTED = {"Subscription": (f"{_GUIDE}StructureDefinition/backport-subscription",)}
-INSTANTIATES = (f"{_GUIDE}CapabilityStatement/backport-subscription-server-r4",)
+INSTANTIATES = (
+    f"{_GUIDE}CapabilityStatement/backport-subscription-server-r4",
+    "http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data",
+)
 _CONDITIONAL_UPDATE, _CONDITIONAL_DELETE = ("PUT", "/Patient"), ("DELETE", "/Patient")
 
 

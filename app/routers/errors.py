@@ -13,6 +13,7 @@ from starlette.responses import Response
 from app.fhir.json import dumps
 from app.fhir.outcomes import (
     Conflict,
+    Failed,
     Forbidden,
     Gone,
     Issue,
@@ -20,9 +21,11 @@ from app.fhir.outcomes import (
     NotFound,
     NotReady,
     NotSupported,
+    OutOfRange,
     PreconditionFailed,
     Refused,
     TooLarge,
+    TooMany,
     Unprocessable,
     WrongMediaType,
     bounded,
@@ -48,7 +51,10 @@ _STATUS: dict[type[Refused], int] = {
     PreconditionFailed: 412,
     TooLarge: 413,
     WrongMediaType: 415,
+    OutOfRange: 416,
     Unprocessable: 422,
+    TooMany: 429,
+    Failed: 500,
     NotReady: 503,
 }
 # A request that breaks base FHIR is a 400; content that breaks a profile, a binding or a rule is a 422.
@@ -137,12 +143,14 @@ def _headers(request: Request, status: int, error: Any) -> dict[str, str] | None
     if isinstance(error, Gone) and error.version:
         # Whoever brings it back to life can name this version in If-Match (R4 3.1.0.2).
         return {"ETag": f'W/"{error.version}"'}
+    if isinstance(error, OutOfRange):
+        return {"Content-Range": f"bytes */{error.size}"}
     if status == 405:
         return allow(request, without=request.method)
     if status == 415 and request.method == "PATCH":
         # RFC 5789, 3.1: which patches are taken.
         return {"Accept-Patch": ", ".join(MEDIA_TYPES)}
-    return {"Retry-After": "2"} if status == 503 else None
+    return {"Retry-After": "2"} if status in (429, 503) else None
 
 
 async def _clinic(request: Request, error: Any) -> Response:

@@ -42,6 +42,11 @@ def fhir_base(request: Request) -> str:
     return f"{public_base(request)}/fhir"
 
 
+def public_address(request: Request) -> str:
+    """The address that was asked for, as clients see it, with its parameters."""
+    return f"{public_base(request)}{request.url.path}" + (f"?{request.url.query}" if request.url.query else "")
+
+
 def require_acceptable(request: Request, *, json_only: bool = False) -> None:
     """Refuse a client that takes nothing that can be given: `_format` decides, else Accept."""
     negotiation.require_acceptable(request, json_only=json_only)
@@ -154,6 +159,12 @@ def preference(request: Request, name: str) -> str:
     # Names in any case (RFC 7240, 2); where one is given twice, the first counts.
     given = [part.partition("=") for part in parts]
     return next((value.strip(' "') for key, _, value in given if key.strip().lower() == name), "")
+
+
+def prefers(request: Request, name: str) -> bool:
+    """Whether the Prefer header names something that is there or not, e.g. prefers(request, "respond-async")."""
+    parts = ",".join(request.headers.getlist("prefer")).replace(";", ",").split(",")
+    return any(part.strip().lower() == name for part in parts)
 
 
 def is_strict(request: Request) -> bool:

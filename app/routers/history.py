@@ -4,7 +4,7 @@ Pages follow the order of the changes inside the snapshot of the first page: wha
 link answers the same page, and nothing is skipped or seen twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from app.fhir.bundles import Entry, bundle
 from app.fhir.instants import instant
-from app.fhir.outcomes import operation_outcome
-from app.fhir.subset import subset
+from app.fhir.outcomes import Issue, operation_outcome
+from app.fhir.subset import Subset, subset
 from app.routers import documented, exchange
 from app.routers.addresses import INSTANCE, TYPE
 from app.routers.exchange import fhir_base, gone_or_missing, service
@@ -27,6 +27,7 @@ from app.store.snapshot import Snapshot, current
 
 router = APIRouter(prefix="/fhir", tags=["FHIR"])
 _PARAMETERS = documented.parameters(**SERVED)
+Id = tuple[str, str, int]  # ("Patient", "12", 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Page:
     versions: list[Stored]
     total: int
     next_cursor: str = ""
-    created: frozenset[tuple[str, str, int]] = frozenset()
+    created: frozenset[Id] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ async def _page(connection: Connection, asked: Asked) -> Page:
     more = len(rows) > asked.count
     following = seal(asked.link, start.snapshot, [start.total, *shown[-1][0]]) if more else ""
     versions = [stored for _, stored in shown]
-    return Page(versions, start.total, following, await _created(connection, versions))
+    return Page(versions, start.total, following, await created(connection, versions))
 
 
 async def _start(connection: Connection, asked: Asked) -> _Start:
@@ -106,7 +107,7 @@ async def _start(connection: Connection, asked: Asked) -> _Start:
     return _Start(snapshot, before, total)
 
 
-async def _created(connection: Connection, versions: Sequence[Stored]) -> frozenset[tuple[str, str, int]]:
+async def created(connection: Connection, versions: Sequence[Stored]) -> frozenset[Id]:
     """Those before which there was nothing, or a deletion."""
     before = {(one.type, one.id, one.version - 1) for one in versions if not one.deleted}
     nothing = {each for each in before if each[2] == 0} | await repository.deletions(connection, before)
@@ -117,26 +118,27 @@ def _bundle(base: str, asked: Asked, page: Page) -> bytes:
     links = [("self", asked.page_link(asked.cursor))]
     if page.next_cursor:
         links.append(("next", asked.page_link(page.next_cursor)))
-    entries = [_entry(base, asked, page, stored) for stored in page.versions]
+    entries = [entry(base, stored, page.created, asked.part) for stored in page.versions]
     if asked.ignored:
-        entries.append(_told(asked))
+        entries.append(told(asked.link, asked.ignored))
     return bundle("history", entries, total=page.total, links=links)
 
 
-def _entry(base: str, asked: Asked, page: Page, stored: Stored) -> Entry:
+def entry(base: str, stored: Stored, new: Collection[Id], part: Subset | None = None) -> Entry:
+    """A version as a history tells it. new: those that created something; part: what is shown of it."""
     own = f"{stored.type}/{stored.id}"
-    is_new = (stored.type, stored.id, stored.version) in page.created
+    is_new = (stored.type, stored.id, stored.version) in new
     status = "204" if stored.deleted else "201" if is_new else "200"
     response = {"status": status, "etag": f'W/"{stored.version}"', "lastModified": instant(stored.last_updated)}
     request = {"method": stored.method, "url": stored.type if stored.method == "POST" else own}
     text = stored.content or b""
-    shown = subset(text, asked.part) if text and asked.part else text
+    shown = subset(text, part) if text and part else text
     return Entry(f"{base}/{own}", shown, {"request": request, "response": response})
 
 
-def _told(asked: Asked) -> Entry:
+def told(address: str, ignored: Sequence[Issue]) -> Entry:
     """What was ignored. Every entry of a history has a request (bdl-3), so this one names the history itself."""
-    outcome = operation_outcome(asked.ignored)
+    outcome = operation_outcome(ignored)
     return Entry(
-        fields={"request": {"method": "GET", "url": asked.link}, "response": {"status": "200", "outcome": outcome}}
+        fields={"request": {"method": "GET", "url": address}, "response": {"status": "200", "outcome": outcome}}
     )

@@ -35,7 +35,7 @@ class Envelope:
         is_head = scope["method"] == "HEAD"
         scope = {**scope, **_mended(scope), "method": "GET" if is_head else scope["method"]}
         request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = request_id
+        scope.setdefault("state", {}).update(request_id=request_id, is_head=is_head)
         started, sent = time.perf_counter(), {"status": 0}
 
         async def send_with_id(message: Message) -> None:

@@ -62,6 +62,17 @@ def require_acceptable(request: Request, *, json_only: bool = False) -> None:
         raise NotAcceptable([Issue("not-supported", _JSON_ONLY if json_only else _CANNOT)])
 
 
+def asked_for(request: Request, others: Sequence[str]) -> str:
+    """The media type, among some that are none of FHIR, that a client wants most; "" if it wants none of them."""
+    require_sense(request)
+    if asked := request.query_params.getlist("_format"):
+        name = _media_type(asked[0].strip().replace(" ", "+")).name
+        return next((each for each in others if name in (each, each.rpartition("/")[2])), "")
+    ranges = _ranges(",".join(request.headers.getlist("accept")))
+    name = max(ranges, key=lambda each: each.quality).name
+    return name if name in others else ""
+
+
 def require_sense(request: Request) -> None:
     """Refuse `_format` or `_pretty` given twice, and another `_pretty` than true or false."""
     for name in ("_format", "_pretty"):

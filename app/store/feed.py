@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import and_, false, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.store import snapshot
+from app.store import exports, snapshot
 from app.store.snapshot import Snapshot, current
 from app.store.tables import Feed, Version
 from app.store.upserts import upsert
@@ -118,10 +118,13 @@ async def passed(connection: AsyncConnection, moment: Any) -> list[Any]:
 
 async def rebase(connection: AsyncConnection) -> None:
     """Where the order of writes begins anew (snapshot.rebase), readers go on with what they had not read."""
+    if not await snapshot.is_copied(connection):
+        return
+    await exports.rebase(connection)
     cursors = [Cursor.parse(text) for text in (await connection.execute(select(_FEED.c.snapshot))).scalars()]
     unread = or_(false(), *(and_(~each.before.holds(_VERSION.since), _is_after(each)) for each in cursors))
-    if await snapshot.rebase(connection, unread):
-        await connection.execute(update(Feed).values(snapshot=Cursor(Snapshot(1, 1)).text))
+    await snapshot.rebase(connection, unread)
+    await connection.execute(update(Feed).values(snapshot=Cursor(Snapshot(1, 1)).text))
 
 
 def _is_after(cursor: Cursor) -> Any:

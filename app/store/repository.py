@@ -112,6 +112,12 @@ async def read_version(
     return Stored(*row) if row else None
 
 
+async def read_rows(connection: AsyncConnection, vids: Sequence[int]) -> list[Stored]:
+    """The versions of these rows, in the order of their numbers: no more than one statement may name."""
+    rows = await connection.execute(_select().where(col(Version.vid).in_(vids)).order_by(col(Version.vid)))
+    return [Stored(*row) for row in rows]
+
+
 async def history(
     connection: AsyncConnection,
     past: Past,

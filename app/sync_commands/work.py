@@ -151,7 +151,7 @@ def run(work: Callable[[Service], Coroutine[Any, Any, Any]]) -> Any:
     async def opened() -> Any:
         settings = load_settings()
         configure(settings.log_level)
-        service = make_service(settings, listens=False)
+        service = make_service(settings, works=False)
         async with service.database, service.bell:
             await service.database.migrate()
             await service.registry.prepare(is_whole=False)

@@ -78,10 +78,12 @@ SUBSCRIPTION = {
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
     """One server for this whole module: the claims are the same on both databases, and the rows run on both."""
     folder: Path = tmp_path_factory.mktemp("capability")
-    settings = Settings(database_url=f"sqlite+aiosqlite:///{folder / 'x.db'}", log_level="error")
+    url, exports = f"sqlite+aiosqlite:///{folder / 'x.db'}", str(folder / "exports")
+    settings = Settings(database_url=url, export_files=exports, log_level="error")
     async with serving(settings) as client:
         await client.put("/fhir/Patient/a", json=patient("1", id="a"))
         await client.put("/fhir/Observation/a", json=observation("Patient/a", id="a"))
+        await client.put("/fhir/Group/a", json={"resourceType": "Group", "id": "a", "type": "person", "actual": True})
         made = await client.put("/fhir/Subscription/a", json={**SUBSCRIPTION, "criteria": f"{TOPICS}/new-score"})
         assert made.status_code == 201, made.text
         yield client
@@ -281,8 +283,15 @@ def _parameters(*parts: Json) -> Json:
 
 
 LABELLED = _parameters({"name": "meta", "valueMeta": {"tag": [{"system": "urn:x", "code": "y"}]}})
+A_PATIENT = _parameters({"name": "patient", "valueReference": {"reference": "Patient/a"}})
 STATUSES = "http://hl7.org/fhir/observation-status"
 # One call of each operation at each of its levels, after the end of its canonical URL.
+A_VIEW: Json = {
+    "resourceType": "ViewDefinition",
+    "name": "patients",
+    "resource": "Patient",
+    "select": [{"column": [{"name": "id", "path": "id"}]}],
+}
 CALLS: dict[str, list[tuple[str, str, Json | None]]] = {
     "Resource-validate": [
         ("POST", "/$validate", patient()),
@@ -328,6 +337,18 @@ CALLS: dict[str, list[tuple[str, str, Json | None]]] = {
     ],
     "backport-subscription-status": [("GET", "/Subscription/$status", None), ("GET", "/Subscription/a/$status", None)],
     "backport-subscription-events": [("GET", "/Subscription/a/$events", None)],
+    "export": [("GET", "/$export?_type=Patient", None), ("POST", "/$export", _parameters())],
+    "patient-export": [("GET", "/Patient/$export", None), ("POST", "/Patient/$export", A_PATIENT)],
+    "group-export": [("GET", "/Group/a/$export", None)],
+    "$viewdefinition-run": [("POST", "/$viewdefinition-run", A_VIEW)],
+    "$viewdefinition-export": [
+        (
+            "POST",
+            "/$viewdefinition-export",
+            {"resourceType": "Parameters", "parameter": [{"name": "viewResource", "resource": A_VIEW}]},
+        )
+    ],
+    "changes": [("GET", "/$changes?_type=Patient", None), ("POST", "/$changes", _parameters())],
     "diff": [("GET", "/Patient/a/$diff?from=1&to=1", None)],
     "reindex": [("POST", "/$reindex", None)],
     "reindex-status": [("GET", "/$reindex-status", None)],
@@ -342,7 +363,7 @@ async def test_every_operation_answers_and_no_other_is_claimed(server: httpx.Asy
     assert claimed == set(CALLS)
     for name, calls in CALLS.items():
         for method, path, body in calls:
-            answer = await server.request(method, f"/fhir{path}", json=body)
+            answer = await server.request(method, f"/fhir{path}", json=body, headers={"Prefer": "respond-async"})
             assert answer.status_code in (200, 202), (name, path, answer.text)
 
 

@@ -119,8 +119,9 @@ class Proxy:
         except (httpx.HTTPError, RuntimeError):
             raise Cut from None  # the server is away, or was killed while it answered; or the proxy is just closed
         self._forwarded.set()
-        kept = {n: v for n, v in found.headers.items() if n.lower() not in (*hidden, "content-encoding")}
-        # Links to further pages lead through the same network.
+        # Links to further pages, and to what is made meanwhile, lead through the same network.
+        told = {n: v.replace(self.upstream, self.base) for n, v in found.headers.items()}
+        kept = {n: v for n, v in told.items() if n.lower() not in (*hidden, "content-encoding")}
         body = found.content.replace(self.upstream.encode(), self.base.encode())
         return Answer(found.status_code, kept, body)
 

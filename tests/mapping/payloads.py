@@ -218,7 +218,10 @@ outcome = st.one_of(
         {"status": st.just("stopped"), "why": st.one_of(why, both({"code": why}, text=words))}, stopped_on=past, **told
     ),
 )
-beside = {"done": st.one_of(done, st.lists(done, min_size=1, max_size=3)), "outcome": outcome, "note": words}
+# Before anything can have ended.
+begun = st.sampled_from(["0001", "0001-01", "0001-01-01"])
+several_done = st.one_of(done, st.lists(done, min_size=1, max_size=3))
+beside = {"started_on": begun, "done": several_done, "outcome": outcome, "note": words}
 of_drug = {"route": st.one_of(st.sampled_from(sorted(CONTENT.routes.names)), words), "site": sites, "laterality": sides}
 drug = st.one_of(
     st.builds(

@@ -41,6 +41,12 @@ PROBLEMS: list[tuple[dict[str, Any], list[tuple[str, str]]]] = [
     ({"outcome": STOPPED | {"why": "boredom"}}, [("code-invalid", "outcome.why")]),
     ({"outcome": STOPPED | {"stopped_on": "2027-01-01"}}, [("business-rule", "outcome.stopped_on")]),
     ({"outcome": STOPPED | {"evidence": ["Patient/1"]}}, [("value", "outcome.evidence[0]")]),
+    ({"started_on": "2027-01-01"}, [("business-rule", "started_on")]),
+    (
+        {"started_on": "2026-05-02", "outcome": STOPPED | {"stopped_on": "2026-05-01"}},
+        [("business-rule", "outcome.stopped_on")],
+    ),
+    ({"started_on": "2026-05-02", "outcome": STOPPED | {"stopped_on": "2026"}}, []),
     ({"done": {}}, [("required", "done.on")]),
     ({"done": {"on": "2027-01-01"}}, [("business-rule", "done.on")]),
     ({"done": {"on": {"start": "2026-05-02", "end": "2026-05-01"}}}, [("business-rule", "done.on.end")]),

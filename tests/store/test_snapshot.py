@@ -7,6 +7,7 @@ from sqlalchemy import insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
+from app.store import exporting, exports, feed
 from app.store.database import Database
 from app.store.snapshot import Snapshot, current, rebase, stamp, visible
 from app.store.tables import Version
@@ -97,3 +98,30 @@ WRONG = ["", "1", "1:2", "1:2:x", "a:b:", "1:2:,", "1:2:3,", "-1:2:", "1:2:" + "
 def test_other_texts_are_no_snapshots(text: str) -> None:
     with pytest.raises(ValueError, match="snapshot"):
         Snapshot.parse(text)
+
+
+@pytest.mark.parametrize("bare_database_url", ["postgresql"], indirect=True)
+async def test_exports_of_a_restored_copy_go_on_from_every_time_that_was_told(database: Database) -> None:
+    """What was on its way when a transactionTime was told, and was written before it by the clock, is told again."""
+    async with database.writing() as connection:
+        held = await current(connection)
+        await exporting.mark(connection, held, at=5_000)
+        await exports.create(connection, "going-on", "{}", at=0)
+        await connection.execute(text("UPDATE export_job SET state = 'active'"))
+        await write(connection, "late")
+        await exporting.mark(connection, await current(connection), at=9_000)
+        await connection.execute(text("UPDATE version SET since = since + 1000000"))
+        await connection.execute(text("UPDATE export_moment SET snapshot = '1000000:1000000:'"))
+        await connection.execute(
+            text("UPDATE export_moment SET snapshot = '9000000:9000000:' WHERE transaction_time = 9000")
+        )
+
+    async with database.writing() as connection:
+        await feed.rebase(connection)
+
+    async with database.reading() as connection:
+        moments = [await exporting.moment_after(connection, each) for each in (0, 5_000, 6_000)]
+        job = await exports.read(connection, "going-on")
+    assert moments == [Snapshot(0, 0), Snapshot(0, 0), None]
+    assert job is not None
+    assert (job.state, "put back from a copy" in job.reason) == ("failed", True)

@@ -244,7 +244,7 @@ async def test_the_operator_may_name_a_private_address_the_api_may_not_and_secre
         log_level="error",
     )
 
-    service = make_service(settings, listens=True)
+    service = make_service(settings, works=True)
     async with server, service.database:
         await service.database.migrate()
         await service.registry.prepare(is_whole=True)

@@ -254,7 +254,7 @@ async def test_a_target_is_called_with_all_that_its_definition_says(tmp_path: Pa
     for name, secret in secrets.items():
         (tmp_path / name).write_text(secret)
     settings = Settings(database_url=f"sqlite+aiosqlite:///{tmp_path}/d.db", secrets=tmp_path, log_level="error")
-    service = make_service(settings, listens=True)
+    service = make_service(settings, works=True)
 
     async with partner(key) as there, service.database:
         await service.database.migrate()

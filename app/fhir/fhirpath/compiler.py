@@ -29,6 +29,8 @@ from app.fhir.fhirpath.types import compile_as, compile_is, compile_of_type, typ
 from app.profiles import toml_files
 
 _SELF = frozenset({"resource", "rootResource", "context"})
+# SQL on FHIR v2: the place of an element among those a selection goes over.
+ROW_INDEX = "rowIndex"
 # FHIRPath's names for three code systems, and ours.
 _SYSTEMS = {"ucum": "ucum", "sct": "snomed", "loinc": "loinc"}
 _BY_NAME = {"vs-": "http://hl7.org/fhir/ValueSet/", "ext-": "http://hl7.org/fhir/StructureDefinition/"}
@@ -105,10 +107,10 @@ def compile_expression(
         raise ExpressionError("the expression is nested too deeply") from None
 
 
-def compile_tree(tree: Tree) -> Expression:
+def compile_tree(tree: Tree, variables: frozenset[str] = frozenset()) -> Expression:
     """Compile a part of an expression by itself, e.g. `Patient.name` of `Patient.name.given`."""
     model = r4_model()
-    return Expression("", tree, _Compiler(model, frozenset(), strict=False).whole(tree), model)
+    return Expression("", tree, _Compiler(model, variables, strict=False).whole(tree), model)
 
 
 class _Compiler:
@@ -157,6 +159,8 @@ class _Compiler:
             return lambda frame, focus: [frame.root]
         if name == "context":
             return lambda frame, focus: [frame.context] if frame.context else []
+        if name == ROW_INDEX and name in self.variables:
+            return lambda frame, focus: [frame.row]
         constant = named_constant(name)
         if constant:
             return lambda frame, focus: [constant]

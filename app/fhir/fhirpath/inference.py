@@ -10,6 +10,7 @@ Types = frozenset[str] | None
 _KEEPING = frozenset(
     {"where", "first", "last", "tail", "skip", "take", "single", "distinct", "exclude", "intersect", "trace", "sort"}
 )
+_KEYS = frozenset({"getResourceKey", "getReferenceKey"})
 _LOOPING = frozenset({"where", "exists", "all", "select", "repeat", "sort", "iif", "aggregate", "trace"})
 _OPEN = frozenset({"Resource", "DomainResource", "Element", "BackboneElement", ""})
 
@@ -21,6 +22,11 @@ def check_names(tree: Tree, context: str, model: Model) -> None:
     """
     start = frozenset({context})
     _Inference(model).types(tree, start, start, is_start=True)
+
+
+def inferred(tree: Tree, types: Types, model: Model) -> Types:
+    """The types an expression gives on elements of some types. Raises ExpressionError as check_names does."""
+    return _Inference(model).types(tree, types, types, is_start=True)
 
 
 class _Inference:
@@ -64,6 +70,8 @@ class _Inference:
         name = tree.value
         if name in ("is", "as", "ofType"):
             return None if name == "is" else self._cast(tree.parts[0])
+        if name in _KEYS:
+            return frozenset({"string"})
         inner = focus if name in _LOOPING else this
         found = [self.types(part, inner, inner, is_start=True) for part in tree.parts]
         if name in _KEEPING:

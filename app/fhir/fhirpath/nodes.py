@@ -63,6 +63,7 @@ class Frame:
 
     resource, root: %resource and %rootResource. resolver: reference string -> resource or None.
     trusts_patterns: the expression comes from a definition loaded at start-up, so its patterns may be used on any text.
+    row: %rowIndex of a ViewDefinition.
     """
 
     model: Model
@@ -79,6 +80,7 @@ class Frame:
     total: list[Any] = field(default_factory=list)
     steps: int = MAX_STEPS
     trusts_patterns: bool = False
+    row: int = 0
 
     def spend(self, count: int) -> None:
         self.steps -= count + 1

@@ -61,6 +61,7 @@ def request(one: Activity, content: Content, resource_id: str, planned: Planned)
         "intent": "plan",
         "subject": reference(planned.patient),
         "basedOn": [reference(planned.plan)],
+        "authoredOn": one.started_on,
         "reasonReference": [reference(planned.diagnosis)] if planned.diagnosis else None,
         "note": [{"text": one.note}] if one.note else None,
     }
@@ -88,13 +89,19 @@ def listed(name: str, kind: str, content: Content) -> Element:
 def activity_of(resource: Resource, content: Content) -> Activity:
     """The activity a request was written from, without what became of it."""
     note = next((row["text"] for row in resource.get("note", [])), None)
+    # The day: others may have written the moment.
+    since = str(resource["authoredOn"])[:10] if "authoredOn" in resource else None
+    return replace(_asked_of(resource, content), started_on=since, note=note)
+
+
+def _asked_of(resource: Resource, content: Content) -> Activity:
     kind = resource["resourceType"]
     if kind == MEDICINE:
-        return _drug_of(resource, content, note)
+        return _drug_of(resource, content)
     if kind == DEVICE:
-        return Activity(device=device_of(resource["codeCodeableConcept"], content), note=note)
+        return Activity(device=device_of(resource["codeCodeableConcept"], content))
     site, laterality = site_of(next(iter(resource.get("bodySite", [])), None), content)
-    return Activity(**_service_of(resource["code"], content), site=site, laterality=laterality, note=note)
+    return Activity(**_service_of(resource["code"], content), site=site, laterality=laterality)
 
 
 def device_of(element: Element, content: Content) -> str | Concept:
@@ -149,7 +156,7 @@ _WRITTEN: dict[str, Callable[[Activity, Content], Element]] = {
 }
 
 
-def _drug_of(resource: Resource, content: Content, note: str | None) -> Activity:
+def _drug_of(resource: Resource, content: Content) -> Activity:
     """The medicine with its doses."""
     if "medicationCodeableConcept" not in resource:
         raise Unrecognised("a medicine is not named by a code or a text")
@@ -165,7 +172,6 @@ def _drug_of(resource: Resource, content: Content, note: str | None) -> Activity
         site=site,
         laterality=laterality,
         titration=titration,
-        note=note,
     )
     return replace(one, taper=is_falling(one, content))
 

@@ -34,11 +34,12 @@ class Item:
     kind: boolean (yes gives `weight` points), integer (low..high, times weight) or choice (its option's points).
     by: who answers, "patient" or "examiner".  coding: our own np-item concept.  codings: others, written before it.
     profile: the Observation profile an answer claims.  unit: of an integer that is measured, "" where it is a plain
-    number.
+    number.  recall: the time the answer is about.
     """
 
     key: str
     label: str
+    recall: str
     by: str
     kind: str
     weight: Points
@@ -138,7 +139,7 @@ class Instrument:
 def instrument(file: Mapping[str, Any], systems: Mapping[str, str]) -> Instrument:
     """An instrument from its content file; `systems` gives the URI of each code system named there."""
     own = {"instrument": systems["np-instrument"], "item": systems["np-item"], "band": systems["np-score-band"]}
-    items = tuple(_item(row, file["id"], own["item"], systems) for row in file["item"])
+    items = tuple(_item(row, file, own["item"], systems) for row in file["item"])
     bands = {name: tuple(_band(row, own["band"]) for row in rows) for name, rows in file.get("bands", {}).items()}
     return Instrument(
         id=file["id"],
@@ -186,11 +187,12 @@ def _reach(item: Item) -> tuple[Points, Points]:
     return min(given), max(given)
 
 
-def _item(row: Mapping[str, Any], instrument_id: str, system: str, systems: Mapping[str, str]) -> Item:
-    answer = row["answer"]
+def _item(row: Mapping[str, Any], file: Mapping[str, Any], system: str, systems: Mapping[str, str]) -> Item:
+    answer, instrument_id = row["answer"], file["id"]
     return Item(
         key=row["key"],
         label=row["label"],
+        recall=row.get("recall", file["recall"]),
         by=row.get("by", "patient"),
         kind=answer["type"],
         weight=row.get("weight", 1),

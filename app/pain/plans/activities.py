@@ -24,7 +24,7 @@ from app.pain.plans.done import Done, ImplantedDevice, Session, done_reader, don
 from app.pain.plans.doses import Dose, dose_reader, dose_view
 from app.pain.plans.lists import LISTS
 from app.pain.plans.outcomes import Outcome, outcome_reader, outcome_view
-from app.pain.reading import Place, Reader, boolean, choice, fields, integer, listed, number, several, text
+from app.pain.reading import Place, Reader, boolean, choice, fields, integer, listed, number, past_date, several, text
 
 KINDS = ("drug", "therapy", "order", "device", "code")
 OF_A_DRUG = ("route", "daily_dose_mg", "dose", "titration", "taper")
@@ -49,7 +49,8 @@ class Activity:
 
     A device may be a code too.  route: id of our list, or text.  dose: beside daily_dose_mg, or instead of it where
     the medicine is not counted in mg a day.  titration: steps before that dose is reached; taper: they go down.
-    laterality: side of the site.  appointment: when it takes place.  done, outcome: what became of it.
+    laterality: side of the site.  started_on: since when it goes on.  appointment: when it takes place.
+    done, outcome: what became of it.
     """
 
     drug: Concept | None = None
@@ -64,6 +65,7 @@ class Activity:
     laterality: str | None = None
     titration: tuple[TitrationStep, ...] = ()
     taper: bool = False
+    started_on: str | None = None
     appointment: tuple[Session, ...] = ()
     done: tuple[Done, ...] = ()
     outcome: Outcome | None = None
@@ -84,6 +86,7 @@ def activity_reader(content: Content, now: datetime) -> Reader:
         "laterality": choice(content.sides),
         "titration": several(_step(content)),
         "taper": boolean,
+        "started_on": past_date(now),
         "appointment": sessions_reader,
         "done": done_reader(content, now),
         "outcome": outcome_reader(content, now),
@@ -124,6 +127,7 @@ def activity_view(one: Activity, content: Content) -> dict[str, Any]:
         "laterality": one.laterality,
         "titration": [_step_view(step) for step in one.titration] or None,
         "taper": one.taper or None,
+        "started_on": one.started_on,
         "appointment": sessions_view(one.appointment),
         "done": done_view(one.done),
         "outcome": outcome_view(one.outcome),
@@ -186,6 +190,10 @@ def _refuse_misplaced(one: Activity, place: Place, content: Content) -> None:
             place.at(key).refuse("business-rule", "A request of a device names no site: plan what is done with it.")
     if one.appointment and (one.drug or one.device):
         place.at("appointment").refuse("business-rule", "Only a therapy, a procedure or an order has sessions.")
+    stopped_on = one.outcome.stopped_on if one.outcome else None
+    # Of two dates that are told with different precision only what both tell is compared.
+    if one.started_on and stopped_on and stopped_on[: len(one.started_on)] < one.started_on[: len(stopped_on)]:
+        place.at("outcome").at("stopped_on").refuse("business-rule", "It cannot stop before it has started.")
     for index, done in enumerate(one.done):
         where = place.at("done").nth(index) if len(one.done) > 1 else place.at("done")
         if done.procedure is None and (one.drug or one.device):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
+from starlette.responses import Response
 
 from app.fhir import json as lossless
 from app.routers.exchange import service
@@ -30,7 +31,8 @@ class Call:
         return service(self.request)
 
 
-Handler = Callable[[Call], Awaitable[Answer]]
+# A Response is sent as it is.
+Handler = Callable[[Call], Awaitable[Answer | Response]]
 
 
 def answer(tree: Mapping[str, Any], status: int = 200) -> Answer:

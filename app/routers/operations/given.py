@@ -35,11 +35,12 @@ class Value:
 @dataclass(frozen=True, slots=True)
 class Given:
     """The values by parameter name; search: the search parameters, for operations that take them; cursor: of a page
-    link."""
+    link; wrong: the parameters that cannot be used, for operations that may go on without them."""
 
     values: Mapping[str, Sequence[Value]]
     search: Sequence[tuple[str, str]] = ()
     cursor: str = ""
+    wrong: Sequence[tuple[str, Issue]] = ()
 
     def all(self, name: str) -> list[Any]:
         return [each.value for each in self.values.get(name, ())]
@@ -63,7 +64,7 @@ class _Part:
 
 def read(operation: Operation, query: Sequence[tuple[str, str]], body: Mapping[str, Any], check: Check) -> Given:
     """What was given to an operation. body: empty, Parameters, or the resource of the parameter that may stand alone;
-    check: the problems of a resource. Raises Refused naming all that is wrong."""
+    check: the problems of a resource. Raises Refused naming all that is wrong, unless the operation is forgiving."""
     cursors = [text for name, text in query if name == CURSOR] if operation.has_pages else []
     apart = (*FORMAT, CURSOR) if operation.has_pages else FORMAT
     named = [(name, text) for name, text in query if name not in apart]
@@ -73,15 +74,17 @@ def read(operation: Operation, query: Sequence[tuple[str, str]], body: Mapping[s
     if operation.takes_search:
         search += [(part.name, str(part.value)) for part in parts if part.name not in operation.parameters]
         parts = [part for part in parts if part.name in operation.parameters]
-    issues = list(_miscounted(operation, parts))
-    issues += [issue for part in parts for issue in _wrong(operation, part)]
-    if issues:
-        raise Refused(replace(each, rule=_RULES.get(operation.code, "")) for each in issues)
-    _require_sound(body, check)
+    wrong = list(_miscounted(operation, parts))
     values: dict[str, list[Value]] = {}
     for part in parts:
-        values.setdefault(part.name, []).append(Value(part.value, part.place, part.steps))
-    return Given(values, search, "".join(cursors))
+        issues = [(part.name, issue) for issue in _wrong(operation, part)]
+        wrong += issues
+        if not issues:
+            values.setdefault(part.name, []).append(Value(part.value, part.place, part.steps))
+    if wrong and not operation.is_forgiving:
+        raise Refused(replace(each, rule=_RULES.get(operation.code, "")) for _, each in wrong)
+    _require_sound(body, check)
+    return Given(values, search, "".join(cursors), wrong)
 
 
 def _require_sound(body: Mapping[str, Any], check: Check) -> None:
@@ -187,14 +190,15 @@ def _flaw(parameter: Parameter, value: Any) -> str:
     return check(value)
 
 
-def _miscounted(operation: Operation, parts: Sequence[_Part]) -> Iterator[Issue]:
+def _miscounted(operation: Operation, parts: Sequence[_Part]) -> Iterator[tuple[str, Issue]]:
     for parameter in operation.parameters.values():
         count = sum(part.name == parameter.name for part in parts)
         if count < parameter.least:
             told = f"${operation.code} needs the parameter {parameter.name}, a {parameter.type}."
-            yield Issue("required", told, parameter.name)
+            yield parameter.name, Issue("required", told, parameter.name)
         elif parameter.most is not None and count > parameter.most:
-            yield Issue("value", f"The parameter {parameter.name} is given {count} times.", parameter.name)
+            told = f"The parameter {parameter.name} is given {count} times."
+            yield parameter.name, Issue("value", told, parameter.name)
 
 
 def _value_name(type_: str) -> str:

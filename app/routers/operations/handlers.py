@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 
 from app.routers.operations import (
+    changes,
     code_systems,
     diff,
     everything,
+    export,
     extract,
     lastn,
     meta,
@@ -16,6 +18,7 @@ from app.routers.operations import (
     translate,
     validate,
     value_sets,
+    views,
 )
 from app.routers.operations.call import Handler
 
@@ -37,6 +40,12 @@ HANDLERS: Mapping[str, Handler] = {
     "QuestionnaireResponse-extract": extract.extract,
     "backport-subscription-status": subscriptions.status,
     "backport-subscription-events": subscriptions.history,
+    "export": export.export,
+    "patient-export": export.export,
+    "group-export": export.export,
+    "changes": changes.changes,
+    "$viewdefinition-run": views.run,
+    "$viewdefinition-export": views.export,
     "diff": diff.diff,
     "reindex": reindex.reindex,
     "reindex-status": reindex.status,

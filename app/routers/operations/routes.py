@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.fhir.outcomes import Issue, NotFound, NotSupported
-from app.routers import bodies, documented, exchange
+from app.routers import bodies, documented, exchange, negotiation
 from app.routers.exchange import service
 from app.routers.operations import given, table
 from app.routers.operations.call import Call, Handler
@@ -72,12 +72,21 @@ def _endpoint(operation: Operation, handler: Handler, path: str) -> Endpoint:
         resource_id = address.get("resource_id", "")
         if resource_type:
             exchange.require_type(request, resource_type, resource_id)
-        exchange.require_acceptable(request)
-        read = given.read(operation, request.query_params.multi_items(), await _body(request), _check(request))
-        call = Call(request, operation, read, resource_type, resource_id, address.get("version", ""))
-        return exchange.respond(request, await handler(call))
+        return await called(request, operation, handler, resource_type, resource_id)
 
     return endpoint
+
+
+async def called(
+    request: Request, operation: Operation, handler: Handler, resource_type: str = "", resource_id: str = ""
+) -> Response:
+    """The answer of an operation to a request of it."""
+    if not negotiation.asked_for(request, operation.formats):
+        exchange.require_acceptable(request)
+    read = given.read(operation, request.query_params.multi_items(), await _body(request), _check(request))
+    version = request.path_params.get("version", "")
+    made = await handler(Call(request, operation, read, resource_type, resource_id, version))
+    return made if isinstance(made, Response) else exchange.respond(request, made)
 
 
 def _check(request: Request) -> given.Check:

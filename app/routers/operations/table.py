@@ -1,6 +1,6 @@
 """The one table of operations: routes, CapabilityStatement and OpenAPI are made from it.
 
-Those of R4 and SDC come from the tables in profiles/operations, ours from the OperationDefinitions beside them.
+Those of standards come from the tables in profiles/operations, ours from the OperationDefinitions beside them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Any
 from app import profiles
 
 EVERY_TYPE = "Resource"
-_STANDARDS = ("r4", "sdc", "backport")
+_STANDARDS = ("r4", "sdc", "backport", "bulk-data", "sql-on-fhir")
 LEVELS = ("system", "type", "instance", "version")
 # The types an address can carry, in groups whose members clients mistake for one another.
 _LINKS = frozenset({"uri", "url", "canonical", "oid", "uuid"})
@@ -50,8 +50,9 @@ class Parameter:
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One operation. types: those it is for, EVERY_TYPE for all; body: the parameter that may be posted bare;
-    takes_search: it also takes the search parameters of its type; has_pages: links carry _cursor; example: a file of
-    examples/requests."""
+    takes_search: it also takes the search parameters of its type; has_pages: links carry _cursor; is_forgiving: it is
+    handed what is wrong with its parameters, and decides; formats: media types of answers besides those of FHIR;
+    example: a file of examples/requests."""
 
     code: str
     definition: str
@@ -63,6 +64,8 @@ class Operation:
     body: str = ""
     takes_search: bool = False
     has_pages: bool = False
+    is_forgiving: bool = False
+    formats: tuple[str, ...] = ()
     example: str = ""
 
     @property
@@ -106,12 +109,15 @@ def _of_standard(row: Mapping[str, Any], canonical: str) -> Operation:
         body=row.get("body", ""),
         takes_search=row.get("search", False),
         has_pages=row.get("pages", False),
+        is_forgiving=row.get("forgiving", False),
+        formats=tuple(row.get("formats", ())),
         example=row.get("example", ""),
     )
 
 
 def _of_definition(definition: Mapping[str, Any]) -> Operation:
-    """One of ours, from its OperationDefinition."""
+    """One of ours, from its OperationDefinition, and the table of what that has no element for."""
+    more = profiles.toml_files("operations")["own"].get(definition["id"], {})
     return Operation(
         code=definition["code"],
         definition=definition["url"],
@@ -120,6 +126,8 @@ def _of_definition(definition: Mapping[str, Any]) -> Operation:
         levels=tuple(level for level in LEVELS[:3] if definition[level]),
         affects_state=definition["affectsState"],
         parameters=_parameters([each for each in definition["parameter"] if each["use"] == "in"]),
+        is_forgiving=more.get("forgiving", False),
+        formats=tuple(more.get("formats", ())),
     )
 
 

@@ -19,7 +19,7 @@ from sqlmodel import SQLModel, col
 from app.fhir import json as lossless
 from app.fhir.outcomes import Refused
 from app.logs import of_error
-from app.store import feed
+from app.store import exports, feed
 from app.store.cursors import MINUTE
 from app.store.database import Database, Unavailable
 from app.store.index.fulltext import PARAMETERS as FULL_TEXT
@@ -234,9 +234,9 @@ def _of(table: Any, codes: Sequence[str]) -> ColumnElement[bool]:
 
 
 async def _replaced(connection: AsyncConnection, before: int) -> Any:
-    """The versions whose search values nobody asks for any more: no page link, and no reader of the feed."""
+    """The versions whose search values nobody asks for any more: no page link, no reader of the feed, no export."""
     table: Any = Version.__table__  # type: ignore[attr-defined]
-    passed = await feed.passed(connection, table.c.until)
+    passed = [*await feed.passed(connection, table.c.until), *await exports.passed(connection, table.c.until)]
     # As in the condition of the index: compared with 1, as SQLAlchemy has it for SQLite, it would not be used.
     replaced = (text("indexed"), table.c.ended_at < before, *passed)
     return select(table.c.vid).where(*replaced).order_by(table.c.ended_at)

@@ -128,15 +128,18 @@ class Searcher:
         strict: bool = False,
         base: str = "",
         compartment: tuple[str, str] | None = None,
+        at: int | None = None,
     ) -> Query:
         """The query of parameters. resource_type "": every type, or those of _type; compartment: ("Patient", id).
+
+        at: when it is asked, in microseconds; None: now. What is "about" a date depends on it.
 
         Raises Refused naming every malformed parameter; when strict, every unknown one too.
         """
         if len(given) > _MOST_PARAMETERS:
             raise Refused([Issue("too-costly", f"At most {_MOST_PARAMETERS} search parameters can be given at once.")])
         asking = _Asking(resource_type, tuple(given), strict, base, compartment)
-        query, cursor = self._read(asking, self._clock())
+        query, cursor = self._read(asking, self._clock() if at is None else at)
         return self._continued(asking, query, cursor) if cursor else query
 
     def _continued(self, asking: _Asking, query: Query, cursor: str) -> Query:

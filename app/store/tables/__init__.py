@@ -1,5 +1,6 @@
 """The tables, and nothing else. Times are microseconds since 1970 UTC; migrations/ creates what is declared here."""
 
+from app.store.tables.export import ExportFile, ExportJob, ExportMoment, ExportPatient, ViewDefinition
 from app.store.tables.index import (
     Reindex,
     SearchDate,
@@ -20,6 +21,10 @@ __all__ = [
     "NOT_FILLING",
     "Audit",
     "Content",
+    "ExportFile",
+    "ExportJob",
+    "ExportMoment",
+    "ExportPatient",
     "Feed",
     "Idempotency",
     "Instance",
@@ -45,4 +50,5 @@ __all__ = [
     "SyncState",
     "SyncTarget",
     "Version",
+    "ViewDefinition",
 ]

@@ -153,6 +153,8 @@ def join(frame: Frame, focus: Items, separator: Items | None = None) -> Items:
     values = [system(item) for item in focus]
     if not all(isinstance(value, str) for value in values):
         raise EvaluationError("Strings are needed")
+    if not values:
+        return []
     return [(text(separator or []) or "").join(values)]
 
 

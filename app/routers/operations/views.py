@@ -1,0 +1,275 @@
+"""$viewdefinition-run and $viewdefinition-export: tables of stored resources, now or as files (SQL on FHIR)."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+from starlette.responses import Response
+
+from app.export.asked import Asked
+from app.export.choosing import needed, patients
+from app.export.sources import LIBRARY, source_of, types_of
+from app.export.tables import MEDIA_TYPES, table
+from app.export.viewed import joined, posted, stored
+from app.fhir import json as lossless
+from app.fhir.instants import period
+from app.fhir.outcomes import Issue, NotFound, NotSupported, Refused
+from app.fhir.references import local
+from app.routers import exchange, negotiation
+from app.routers.operations import export as exporting
+from app.routers.operations.call import Call
+from app.routers.operations.given import Value
+from app.routers.streaming import Streamed
+from app.store import exporting as moments
+from app.store import repository, views
+from app.store.database import Connection
+from app.store.exported import Chosen
+from app.store.index.state import require_indexed
+from app.store.snapshot import current
+from app.views import View
+from app.views.ready import SqlTable, ready_tables
+
+_VIEW = "ViewDefinition"
+# Of a Group whose members are named to the database one by one.
+_MOST_PATIENTS = 10_000
+_ENDINGS = {"application/json": "json", "application/x-ndjson": "ndjson", "application/ndjson": "ndjson"} | {
+    "text/csv": "csv",
+    "application/vnd.apache.parquet": "parquet",
+    "application/parquet": "parquet",
+    "application/fhir+ndjson": "ndjson",
+    "application/fhir+json": "json",
+}
+_WHOSE = ("patient", "group", "_since")
+
+
+async def run(call: Call) -> Response:
+    """The rows, written while they are read."""
+    _refuse_inside(call)
+    format_ = _format(call, "json")
+    view = source_of(await _one_view(call))
+    made = table(format_, view.columns, header=call.given.one("header", True))
+    _require_type(call, format_)
+    _require_whole(call, view)
+    rows = await _rows(call, view, made)
+    # What fails at once is told as an error; once rows are on their way it can only break the answer off.
+    first = await anext(rows)
+    patience = call.service.settings.export_patience_seconds
+    headers = {"Content-Type": MEDIA_TYPES[format_], "Vary": "Accept"}
+    return Streamed(_whole(first, rows), 200, headers, patience=patience)
+
+
+async def export(call: Call) -> Response:
+    """A job that writes a table for each view."""
+    _refuse_inside(call)
+    is_lenient = exchange.preference(call.request, "handling") == "lenient"
+    flaws = [each.issue for each in exporting.not_now(call, is_lenient)]
+    if flaws:
+        raise Refused(flaws)
+    format_ = _format(call, "ndjson")
+    named = await _named_views(call)
+    sources = [await asyncio.to_thread(source_of, text) for _, text in named]
+    for view in sources:
+        table(format_, view.columns)
+        _require_whole(call, view)
+    asked = replace(
+        _asked(call, tuple(dict.fromkeys(type_ for view in sources for type_ in types_of(view)))),
+        views=tuple((name, text.decode()) for name, text in named),
+        table_format=format_,
+    )
+    await _require_patients(call, asked)
+    return await exporting.accepted(call, asked)
+
+
+def _refuse_inside(call: Call) -> None:
+    if getattr(call.request.state, "is_inside", False):
+        raise NotSupported([Issue("not-supported", f"${call.operation.code} cannot be asked for inside a Bundle.")])
+
+
+def _format(call: Call, default: str) -> str:
+    """The format asked for: by _format in the body or the address, else by Accept."""
+    given = call.given.one("_format") or call.request.query_params.get("_format")
+    if given is None:
+        accepted = negotiation.asked_for(call.request, call.operation.formats)
+        return _ENDINGS.get(accepted, default)
+    name = str(given).strip().replace(" ", "+").lower()
+    found = _ENDINGS.get(name, name)
+    if found not in MEDIA_TYPES:
+        raise Refused([Issue("not-supported", f"_format is one of {', '.join(MEDIA_TYPES)}.", "_format")])
+    return found
+
+
+def _require_type(call: Call, format_: str) -> None:
+    """Posted resources are of the type of the view, or make no rows; nothing else is asked of them."""
+    if call.given.values.get("resource") and (others := [each for each in _WHOSE if call.given.values.get(each)]):
+        told = f"{' and '.join(others)} select stored resources: with resources that are posted they mean nothing."
+        raise Refused([Issue("value", told, call.given.place(others[0]).place)])
+
+
+def _require_whole(call: Call, view: View | SqlTable) -> None:
+    """What has changed since is not enough for a table that compares what is old with what is new."""
+    if isinstance(view, SqlTable) and call.given.values.get("_since"):
+        told = f"The rows of {view.name} are made of all that is held about a patient: _since means nothing to them."
+        raise Refused([Issue("value", told, call.given.place("_since").place)])
+
+
+async def _rows(call: Call, view: View | SqlTable, made: Any) -> AsyncGenerator[bytes, None]:
+    limit = call.given.one("_limit")
+    if resources := call.given.all("resource"):
+        return posted(resources, view, made, limit)
+    chosen = await _chosen(call, _asked(call, types_of(view)))
+    if isinstance(view, SqlTable):
+        return joined(call.service.database, chosen, view, made, limit)
+    return stored(call.service.database, chosen, view, made, limit)
+
+
+async def _chosen(call: Call, asked: Asked) -> Chosen:
+    """What is read of the store: as it is now, and stays so until the last row."""
+    await _require_patients(call, asked)
+    async with call.service.database.reading() as connection:
+        await require_indexed(connection, needed(asked, {}))
+        snapshot = await current(connection)
+        whose = tuple(await patients(connection, asked, snapshot))
+        before = None if asked.since is None else await moments.moment_after(connection, asked.since)
+    if len(whose) > _MOST_PATIENTS:
+        told = f"The Group has more than {_MOST_PATIENTS} patients: use $viewdefinition-export."
+        raise Refused([Issue("too-costly", told, "group")])
+    is_named = bool(asked.patients or asked.group)
+    return Chosen(
+        job="",
+        snapshot=snapshot,
+        types=asked.types,
+        whose="named" if is_named else "everybody",
+        since=asked.since,
+        before=before,
+        patients=whose,
+    )
+
+
+def _asked(call: Call, types: tuple[str, ...]) -> Asked:
+    """Whose data is asked for. Raises Refused with all that is wrong."""
+    issues: list[Issue] = []
+    people = _targets(call, "patient", "Patient", issues)
+    groups = _targets(call, "group", "Group", issues)
+    since = call.given.one("_since")
+    at = None if since is None else period(since)[0]
+    if at is not None and at > call.service.clock():
+        told = "_since lies in the future: nothing can have changed after it."
+        issues.append(Issue("value", told, call.given.place("_since").place))
+    if issues:
+        raise Refused(issues)
+    return Asked(
+        level="group" if groups else "patient" if people else "system",
+        types=types,
+        request=exchange.public_address(call.request),
+        group=groups[0] if groups else "",
+        since=at,
+        patients=tuple(people),
+    )
+
+
+def _targets(call: Call, name: str, type_: str, issues: list[Issue]) -> list[str]:
+    """The ids that references of a parameter name."""
+    found = []
+    for each in call.given.values.get(name, ()):
+        reference = each.value.get("reference")
+        target = local(reference, exchange.fhir_base(call.request)) if isinstance(reference, str) else None
+        if target is None or target[0] != type_ or target[2]:
+            told = f"{name} takes references to this server, such as {type_}/12."
+            issues.append(Issue("value", told, each.place))
+        else:
+            found.append(target[1])
+    return list(dict.fromkeys(found))
+
+
+async def _require_patients(call: Call, asked: Asked) -> None:
+    """Refuse a Group or patients that are not here, and patients who are not in the Group."""
+    async with call.service.database.reading() as connection:
+        wrong = [
+            Issue("not-found", f"{type_}/{each} is not here.", name)
+            for name, type_, ids in (("patient", "Patient", asked.patients), ("group", "Group", (asked.group,)))
+            for each in await _absent(connection, type_, [one for one in ids if one])
+        ]
+        if asked.group and asked.patients and not wrong:
+            members = set(await patients(connection, replace(asked, patients=()), await current(connection)))
+            wrong = [
+                Issue("not-found", f"Patient/{each} is no member of Group/{asked.group}.", "patient")
+                for each in asked.patients
+                if each not in members
+            ]
+    if wrong:
+        raise Refused(wrong)
+
+
+async def _absent(connection: Connection, type_: str, ids: Sequence[str]) -> list[str]:
+    found = await repository.read_all(connection, [(type_, each) for each in ids])
+    here = {id_ for (_, id_), one in found.items() if one.content is not None}
+    return [each for each in ids if each not in here]
+
+
+async def _one_view(call: Call) -> bytes:
+    """The text of the view that is meant. Raises Refused unless it is exactly one."""
+    given = list(_views_given(call))
+    if call.resource_id:
+        given.append(("", Value({"reference": f"{_VIEW}/{call.resource_id}"}, "")))
+    if len(given) != 1:
+        more = "; here the address says which is meant" if call.resource_id else ""
+        raise Refused([Issue("required", f"Give one viewResource or viewReference{more}.", "Parameters.parameter")])
+    return await _text(call, given[0][1])
+
+
+async def _named_views(call: Call) -> list[tuple[str, bytes]]:
+    """The views of an export, each with the name of its files."""
+    given = list(_views_given(call))
+    if call.resource_id:
+        given.append(("", Value({"reference": f"{_VIEW}/{call.resource_id}"}, "")))
+    if not given:
+        raise Refused([Issue("required", "Give a viewResource or viewReference at least.", "Parameters.parameter")])
+    found: dict[str, bytes] = {}
+    for number, (name, value) in enumerate(given, 1):
+        text = await _text(call, value)
+        own = name or str(lossless.parse_object(text).get("name", "")) or f"view{number}"
+        if not own.replace("_", "").isalnum() or not own.isascii() or own in found:
+            told = "Each view of an export has a name of its own, of letters, digits and _."
+            raise Refused([Issue("value", told, value.place)])
+        found[own] = text
+    return list(found.items())
+
+
+def _views_given(call: Call) -> Iterator[tuple[str, Value]]:
+    """Views that are posted or referred to, with the names they are given."""
+    for name in ("viewResource", "viewReference"):
+        yield from (("", each) for each in call.given.values.get(name, ()))
+    for each in call.given.values.get("view", ()):
+        parts = {part.get("name"): part for part in each.value["part"] if isinstance(part, Mapping)}
+        unknown = parts.keys() - {"name", "viewResource", "viewReference"}
+        one = parts.get("viewResource", {}).get("resource") or parts.get("viewReference", {}).get("valueReference")
+        if unknown or not isinstance(one, Mapping) or len(parts.keys() & {"viewResource", "viewReference"}) != 1:
+            told = "A view has a name, and one viewResource or viewReference."
+            raise Refused([Issue("structure", told, each.place)])
+        named = parts.get("name", {})
+        yield str(named.get("valueString", named.get("valueCode", ""))), Value(one, each.place)
+
+
+async def _text(call: Call, value: Value) -> bytes:
+    """The text of a view: posted, stored, ready, or known by its canonical URL."""
+    if "reference" not in value.value:
+        return lossless.dumps(value.value)
+    reference = str(value.value["reference"])
+    id_ = reference.removeprefix(f"{exchange.fhir_base(call.request)}/").removeprefix(f"{_VIEW}/")
+    id_ = id_.removeprefix(f"{LIBRARY}/")
+    async with call.service.database.reading() as connection:
+        found = await views.read(connection, id_) or await views.by_url(connection, reference)
+    known = (one.definition for one in ready_tables().values())
+    ready = [one for one in known if reference == one["url"] or id_ == one["id"]]
+    if found is None and not ready:
+        raise NotFound([Issue("not-found", "There is no such ViewDefinition here.", value.place or _VIEW)])
+    return found.content if found else lossless.dumps(ready[0])
+
+
+async def _whole(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(rest):
+        yield first
+        async for piece in rest:
+            yield piece
