@@ -143,12 +143,13 @@ def test_constraints_of_others_end_soon(expressions: list[str], resource: Json) 
     constraints = [rule(text)["constraint"][0] | {"key": f"x-{place}"} for place, text in enumerate(expressions)]
     definition = structure(PROFILE, "Observation", element("Observation", constraint=constraints))
     validator = load_validator([definition])
-    started = time.perf_counter()
+    # Of this process: what else the machine does is not about it.
+    started = time.process_time()
 
     admitted, found = judged(validator, resource)
 
-    # Unbounded the first would take years. On an idle machine each takes a few seconds.
-    assert time.perf_counter() - started < 90
+    # Unbounded the first would take years.
+    assert time.process_time() - started < 20
     assert admitted in (None, not found)
 
 
