@@ -1,7 +1,7 @@
 """$viewdefinition-run and $viewdefinition-export: tables of stored resources, now or as files (SQL on FHIR)."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -10,26 +10,25 @@ from starlette.responses import Response
 
 from app.export.asked import Asked
 from app.export.choosing import needed, patients
-from app.export.sources import LIBRARY, source_of, types_of
+from app.export.sources import source_of, types_of
 from app.export.tables import MEDIA_TYPES, table
 from app.export.viewed import joined, posted, stored
-from app.fhir import json as lossless
 from app.fhir.instants import period
-from app.fhir.outcomes import Issue, NotFound, NotSupported, Refused
+from app.fhir.outcomes import Issue, NotSupported, Refused
 from app.fhir.references import local
 from app.routers import exchange, negotiation
 from app.routers.operations import export as exporting
 from app.routers.operations.call import Call
-from app.routers.operations.given import Value
+from app.routers.operations.viewed import named_views, one_view
 from app.routers.streaming import Streamed
 from app.store import exporting as moments
-from app.store import repository, views
+from app.store import repository
 from app.store.database import Connection
 from app.store.exported import Chosen
 from app.store.index.state import require_indexed
 from app.store.snapshot import current
 from app.views import View
-from app.views.ready import SqlTable, ready_tables
+from app.views.ready import SqlTable
 
 _VIEW = "ViewDefinition"
 # Of a Group whose members are named to the database one by one.
@@ -48,9 +47,9 @@ async def run(call: Call) -> Response:
     """The rows, written while they are read."""
     _refuse_inside(call)
     format_ = _format(call, "json")
-    view = source_of(await _one_view(call))
+    view = source_of(await one_view(call))
     made = table(format_, view.columns, header=call.given.one("header", True))
-    _require_type(call, format_)
+    _require_stored(call, format_)
     _require_whole(call, view)
     rows = await _rows(call, view, made)
     # What fails at once is told as an error; once rows are on their way it can only break the answer off.
@@ -68,7 +67,7 @@ async def export(call: Call) -> Response:
     if flaws:
         raise Refused(flaws)
     format_ = _format(call, "ndjson")
-    named = await _named_views(call)
+    named = await named_views(call)
     sources = [await asyncio.to_thread(source_of, text) for _, text in named]
     for view in sources:
         table(format_, view.columns)
@@ -100,8 +99,8 @@ def _format(call: Call, default: str) -> str:
     return found
 
 
-def _require_type(call: Call, format_: str) -> None:
-    """Posted resources are of the type of the view, or make no rows; nothing else is asked of them."""
+def _require_stored(call: Call, format_: str) -> None:
+    """Refuse what selects stored resources where resources are posted."""
     if call.given.values.get("resource") and (others := [each for each in _WHOSE if call.given.values.get(each)]):
         told = f"{' and '.join(others)} select stored resources: with resources that are posted they mean nothing."
         raise Refused([Issue("value", told, call.given.place(others[0]).place)])
@@ -206,66 +205,6 @@ async def _absent(connection: Connection, type_: str, ids: Sequence[str]) -> lis
     found = await repository.read_all(connection, [(type_, each) for each in ids])
     here = {id_ for (_, id_), one in found.items() if one.content is not None}
     return [each for each in ids if each not in here]
-
-
-async def _one_view(call: Call) -> bytes:
-    """The text of the view that is meant. Raises Refused unless it is exactly one."""
-    given = list(_views_given(call))
-    if call.resource_id:
-        given.append(("", Value({"reference": f"{_VIEW}/{call.resource_id}"}, "")))
-    if len(given) != 1:
-        more = "; here the address says which is meant" if call.resource_id else ""
-        raise Refused([Issue("required", f"Give one viewResource or viewReference{more}.", "Parameters.parameter")])
-    return await _text(call, given[0][1])
-
-
-async def _named_views(call: Call) -> list[tuple[str, bytes]]:
-    """The views of an export, each with the name of its files."""
-    given = list(_views_given(call))
-    if call.resource_id:
-        given.append(("", Value({"reference": f"{_VIEW}/{call.resource_id}"}, "")))
-    if not given:
-        raise Refused([Issue("required", "Give a viewResource or viewReference at least.", "Parameters.parameter")])
-    found: dict[str, bytes] = {}
-    for number, (name, value) in enumerate(given, 1):
-        text = await _text(call, value)
-        own = name or str(lossless.parse_object(text).get("name", "")) or f"view{number}"
-        if not own.replace("_", "").isalnum() or not own.isascii() or own in found:
-            told = "Each view of an export has a name of its own, of letters, digits and _."
-            raise Refused([Issue("value", told, value.place)])
-        found[own] = text
-    return list(found.items())
-
-
-def _views_given(call: Call) -> Iterator[tuple[str, Value]]:
-    """Views that are posted or referred to, with the names they are given."""
-    for name in ("viewResource", "viewReference"):
-        yield from (("", each) for each in call.given.values.get(name, ()))
-    for each in call.given.values.get("view", ()):
-        parts = {part.get("name"): part for part in each.value["part"] if isinstance(part, Mapping)}
-        unknown = parts.keys() - {"name", "viewResource", "viewReference"}
-        one = parts.get("viewResource", {}).get("resource") or parts.get("viewReference", {}).get("valueReference")
-        if unknown or not isinstance(one, Mapping) or len(parts.keys() & {"viewResource", "viewReference"}) != 1:
-            told = "A view has a name, and one viewResource or viewReference."
-            raise Refused([Issue("structure", told, each.place)])
-        named = parts.get("name", {})
-        yield str(named.get("valueString", named.get("valueCode", ""))), Value(one, each.place)
-
-
-async def _text(call: Call, value: Value) -> bytes:
-    """The text of a view: posted, stored, ready, or known by its canonical URL."""
-    if "reference" not in value.value:
-        return lossless.dumps(value.value)
-    reference = str(value.value["reference"])
-    id_ = reference.removeprefix(f"{exchange.fhir_base(call.request)}/").removeprefix(f"{_VIEW}/")
-    id_ = id_.removeprefix(f"{LIBRARY}/")
-    async with call.service.database.reading() as connection:
-        found = await views.read(connection, id_) or await views.by_url(connection, reference)
-    known = (one.definition for one in ready_tables().values())
-    ready = [one for one in known if reference == one["url"] or id_ == one["id"]]
-    if found is None and not ready:
-        raise NotFound([Issue("not-found", "There is no such ViewDefinition here.", value.place or _VIEW)])
-    return found.content if found else lossless.dumps(ready[0])
 
 
 async def _whole(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
