@@ -2,8 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import fields
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -13,17 +13,8 @@ import structlog
 from fastapi import FastAPI
 
 from app import profiles
-from app.export.clearing import Clearing
-from app.export.kickoff import KEY
-from app.export.means import Means
-from app.export.pseudonyms import load_pseudonyms
-from app.export.running import Exporting
 from app.export.s3 import export_files
-from app.export.shapes import Pseudonyms
-from app.export.sources import ViewTables
-from app.export.writing import Limits
 from app.fhir.instants import microseconds
-from app.fhir.outcomes import Issue, Refused
 from app.intake.accept import Intake
 from app.intake.definitions import PostedDefinitions
 from app.intake.extraction import Extraction
@@ -70,16 +61,16 @@ from app.store.search import Searcher
 from app.store.waiting import Waiters
 from app.sync.admission import problems_here
 from app.sync.clients import Clients
-from app.sync.duties import Parts, duties
 from app.sync.push.wanting import problem_of
 from app.sync.registry import Registry
 from app.sync.subscriptions import jobs as subscriptions
 from app.sync.targets import load_targets
-from app.sync.work import Duty, Worker
+from app.sync.work import Worker
 from app.terminology.server import TerminologyServer
 from app.validation import Validator, load_validator
 from app.validation.packages.definitions import Definitions
 from app.validation.packages.packages import WrongPackages, definitions_of, load_packages, said
+from app.working import make_worker, own_base
 
 # Order matters: /fhir/metadata must be found before /fhir/{resource_type}.
 # No address belongs to two (routers/addresses.py); what is asked for most is looked at first.
@@ -91,8 +82,6 @@ _SYNC = (
     sync_pull.router,
     sync_notifications.router,
 )
-# Exports whose files one process writes at once.
-_EXPORTS = 2
 _CLINIC = (pain.router, cohort.router, cds.router)
 _ROUTERS = (*_FHIR, exports.router, *_CLINIC, *_SYNC, health.router, metrics.router, guide.router)
 
@@ -206,77 +195,6 @@ def _own(content: Content) -> Own:
     return Own(own_definitions(content))
 
 
-def make_worker(service: Service) -> Worker:
-    """The worker of this process, under a name of its own."""
-    return Worker(service.bell, partial(duties, parts_of(service)))
-
-
-def parts_of(service: Service) -> Parts:
-    """What the work of sync needs of a service, for one worker."""
-    settings, owner = service.settings, uuid.uuid4().hex
-    return Parts(
-        intake=service.intake,
-        clients=service.clients,
-        known=service.validator.resource_types,
-        owner=owner,
-        lease_seconds=settings.sync_lease_seconds,
-        base=f"{settings.public_url}/fhir" if settings.public_url else "",
-        of_server=_subscription_duties(service, owner) | _export_duties(service, owner),
-    )
-
-
-def _subscription_duties(service: Service, owner: str) -> dict[Hashable, Duty]:
-    settings = service.settings
-    parts = subscriptions.Parts(
-        intake=service.intake,
-        guard=service.guard,
-        ring=service.bell.ring,
-        owner=owner,
-        lease_seconds=settings.sync_lease_seconds,
-        base=_own_base(settings),
-        attempts=settings.subscription_attempts,
-        keep_days=settings.subscription_event_days,
-    )
-    return dict(subscriptions.duties(parts))
-
-
-def _export_duties(service: Service, owner: str) -> dict[Hashable, Duty]:
-    """Files of several exports at once, and clearing away by one at a time in each process."""
-    means = export_means(service, owner)
-    return {
-        ("export", "writing"): Duty(lambda: nullcontext(Exporting(means)), _EXPORTS),
-        ("export", "clearing"): Duty(lambda: nullcontext(Clearing(means))),
-    }
-
-
-def export_means(service: Service, owner: str) -> Means:
-    """What the work on exports needs of a service."""
-    settings = service.settings
-    return Means(
-        database=service.database,
-        searcher=service.searcher,
-        files=service.files,
-        refresh=service.intake.definitions.refresh,
-        pseudonyms=partial(_pseudonyms, service),
-        ring=service.bell.ring,
-        clock=service.clock,
-        owner=owner,
-        lease_seconds=settings.sync_lease_seconds,
-        keep_seconds=settings.export_keep_hours * 3_600,
-        limits=Limits(rows=settings.export_file_resources),
-        tables=ViewTables(),
-    )
-
-
-def _pseudonyms(service: Service, at: int) -> Pseudonyms:
-    """Of an export of that time, by the key and definitions of now. Raises Refused without a key that will do."""
-    if not service.secrets.has(KEY):
-        raise Refused([Issue("not-supported", "This server has no key for pseudonyms.")])
-    today = datetime.fromtimestamp(at / 1_000_000, UTC).date()
-    base, validator = _own_base(service.settings), service.validator.validator
-    return load_pseudonyms(service.secrets.read(KEY), base=base, today=today, validator=validator)
-
-
 def _assemble(settings: Settings, validator: Definitions, now: Callable[[], int], *, works: bool) -> Service:
     database = open_database(settings)
     parameters = load_parameters()
@@ -325,7 +243,7 @@ def _assemble(settings: Settings, validator: Definitions, now: Callable[[], int]
             _extraction(settings, searcher, validator),
             own,
             ring=bell.ring,
-            rules=(subscriptions.rule(searcher, guard, _own_base(settings), now),),
+            rules=(subscriptions.rule(searcher, guard, own_base(settings), now),),
         ),
         content=load_clinic(settings),
         registry=registry,
@@ -351,11 +269,6 @@ def make_guard(settings: Settings) -> Guard:
     except ValueError as error:
         raise WrongSettings(f"DERMATOME_PRIVATE_NETWORKS: {error}") from None
     return Guard(networks, hosts, frozenset({settings.port} - {0}), settings.public_url)
-
-
-def _own_base(settings: Settings) -> str:
-    """The address of our FHIR endpoint that others are told."""
-    return f"{settings.public_url or f'http://{settings.host}:{settings.port}'}/fhir"
 
 
 def _reindexer(

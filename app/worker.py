@@ -5,9 +5,10 @@ import signal
 from contextlib import AsyncExitStack, suppress
 
 from app.logs import configure
-from app.main import make_service, make_worker
+from app.main import make_service
 from app.settings import Settings
 from app.starting import starting
+from app.working import make_worker
 
 
 async def work(settings: Settings) -> None:

@@ -13,7 +13,7 @@ ROWS = (
     {"cli"},
     {"worker", "validate_files", "sync_commands", "export_command"},
     {"main"},
-    {"routers"},
+    {"routers", "working"},
     {"service"},
     {"sync", "export", "guide"},
     {"intake"},

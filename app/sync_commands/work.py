@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 from app.fhir.outcomes import Refused
 from app.logs import configure
-from app.main import make_service, make_worker, parts_of
+from app.main import make_service
 from app.service import Service
 from app.settings import WrongSettings, load_settings
 from app.sync.duties import verifying
@@ -24,6 +24,7 @@ from app.sync.status import overview
 from app.sync.targets import Target
 from app.sync.verify.report import Report
 from app.sync_commands.terminal import progress, say, stop, tell
+from app.working import make_worker, parts_of
 
 _LOOK_SECONDS = 0.5
 Change = Callable[..., Awaitable[int]]

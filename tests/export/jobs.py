@@ -18,11 +18,11 @@ from app.export.files import FolderFiles
 from app.export.means import Means
 from app.export.running import Exporting
 from app.export.writing import Limits
-from app.main import export_means
 from app.service import Service
 from app.settings import Settings
 from app.store import exports
 from app.store.tables import ExportFile, ExportJob
+from app.working import export_means
 from tests.conftest import serving
 
 BASE = "http://dermatome.test/fhir"
