@@ -77,7 +77,8 @@ def checked(name: str) -> str:
 class FolderFiles:
     """Files in a folder, which is made when the first is written.
 
-    What a killed process left half written lies under a name that cannot be asked for, until `remove` of its folder.
+    What a killed process left half written lies under a name that cannot be asked for, until the file is written again
+    or its folder is removed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -172,6 +173,9 @@ def _finish(file: IO[bytes], partial: Path, path: Path) -> None:
     os.fsync(file.fileno())
     file.close()
     partial.replace(path)
+    # What a killed process left of it; one that is still at it has lost its job, and is told that it cannot go on.
+    for left in path.parent.glob(f".{path.name}.*.part"):
+        left.unlink(missing_ok=True)
     _sync(path.parent)
 
 

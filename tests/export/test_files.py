@@ -163,7 +163,8 @@ async def test_a_missing_file_is_told(place: Place, name: str) -> None:
         assert missing.value.name == name
 
 
-async def test_what_a_killed_process_left_goes_with_its_job(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_written_again", [False, True])
+async def test_what_a_killed_process_left_goes_with_its_file_or_its_job(tmp_path: Path, is_written_again: bool) -> None:
     script = """
 import asyncio, os, sys, pathlib
 from app.export.files import FolderFiles
@@ -180,6 +181,10 @@ asyncio.run(main())
     assert len(list(tmp_path.rglob("*.part"))) == 1
     with pytest.raises(NoFile):
         await files.size("job/a")
+    if is_written_again:
+        async with files.writing("job/a") as sink:
+            await sink.write(b"whole")
+        assert [path.name for path in (tmp_path / "job").iterdir()] == ["a"]
     await files.remove("job")
     assert list(tmp_path.iterdir()) == []
 
