@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from app.fhir import json as lossless
@@ -59,7 +60,7 @@ async def faults(scene: Scene, here: Side) -> str:
     await workload.run()
     await asyncio.sleep(5)
     await _calm(scene, here)
-    require_equal(await here.held(), await scene.held())
+    await _become_equal(scene, here)
     return f"{len(workload.made)} resources over {sum(scene.proxy.counts.values())} faults"
 
 
@@ -214,6 +215,21 @@ async def _calm(scene: Scene, here: Side) -> None:
     scene.proxy.rate = 0
     await scene.proxy.settle()
     await here.drain()
+
+
+async def _become_equal(scene: Scene, here: Side) -> None:
+    """Both sides hold the same as soon as what changed there last was pulled. Raises Failed where they do not."""
+
+    async def are_equal() -> bool:
+        try:
+            require_equal(await here.held(), await scene.held())
+        except Failed:
+            return False
+        return await here.is_drained()
+
+    with suppress(Failed):
+        await here.until(are_equal, "they do not hold the same")
+    require_equal(await here.held(), await scene.held())
 
 
 async def _change_both(scene: Scene, here: Side, reference: str, ours: Json, theirs: Json) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.fhir.outcomes import PreconditionFailed
 from app.service import Service
 from app.settings import Settings
 from app.store import conflicts, ledger, letters, outbox
@@ -89,10 +90,13 @@ class Side:
         """Settle a version of the partner's."""
         tree = observation("Patient/p", **fields) | {"id": "o"} | (raw or {})
         theirs = Theirs("o", str(version), f'W/"{version}"', updated, json.dumps(tree).encode())
-        return await self.conflicts.settle(self.partner, KEY, theirs)
+        return await self.settle(theirs)
 
     async def gone(self, version: int, updated: int) -> str:
-        return await self.conflicts.settle(self.partner, KEY, Theirs("o", str(version), "", updated, None))
+        return await self.settle(Theirs("o", str(version), "", updated, None))
+
+    async def settle(self, theirs: Theirs) -> str:
+        return await self.conflicts.settle(self.partner, KEY, theirs, await self.noted())
 
     async def here(self) -> Tree:
         found: Tree = (await self.client.get("/fhir/Observation/o")).json()
@@ -120,8 +124,14 @@ class Side:
         return [(row.state, row.version) for row in rows if (row.type, row.id) == KEY]
 
     async def held(self) -> Held:
+        held = await self.noted()
+        assert held is not None
+        return held
+
+    async def noted(self) -> Held | None:
+        """What the ledger says of it."""
         async with self.service.database.reading() as connection:
-            return (await ledger.read(connection, "partner", [KEY]))[KEY]
+            return (await ledger.read(connection, "partner", [KEY])).get(KEY)
 
 
 @pytest.fixture
@@ -133,6 +143,23 @@ async def side(database_url: str) -> AsyncIterator[Side]:
 
 def code(name: str) -> Tree:
     return {"coding": [{"system": "https://example.org/codes", "code": name}]}
+
+
+async def test_a_version_that_was_read_before_the_ledger_moved_on_decides_nothing(side: Side) -> None:
+    """Ours was on its way when theirs was read: it arrived meanwhile, and theirs is an old one by now."""
+    await side.agreed(valueInteger=1)
+    before = await side.held()
+    await side.put(valueInteger=2)
+    async with side.service.database.writing() as connection:
+        await ledger.write(connection, "partner", [Held(*KEY, 2, False, "o", "3", 'W/"3"', 3)])
+    tree = observation("Patient/p", valueInteger=7) | {"id": "o"}
+    read = Theirs("o", "2", 'W/"2"', NEWER, json.dumps(tree).encode())
+
+    with pytest.raises(PreconditionFailed):
+        await side.conflicts.settle(side.partner, KEY, read, before)
+
+    assert (await side.here())["valueInteger"] == 2
+    assert (await side.held()).remote_version == "3"
 
 
 async def test_what_the_rules_decide_is_merged_through_the_door(side: Side) -> None:
@@ -378,7 +405,10 @@ async def test_before_a_decision_the_other_server_is_asked_what_it_holds(side: S
         resolving.look = Looking(side.service.database, lambda _: nullcontext(client))
         item = outbox.Item(1, *KEY, 2, "Patient/p", 0, 0, b"")
         read = await other.get("/fhir/Observation/8")
-        assert await side.conflicts.settle_item(side.partner, item, read.json(), read.headers["etag"]) == "manual"
+        assert (
+            await side.conflicts.settle_item(side.partner, item, read.json(), read.headers["etag"], await side.held())
+            == "manual"
+        )
         [first] = await side.open()
         shown = (await side.shown(first["id"]))["theirs"]
         assert (shown["id"], shown["resource"]["id"]) == ("8", "o")
@@ -394,7 +424,7 @@ async def test_before_a_decision_the_other_server_is_asked_what_it_holds(side: S
 
         await side.changed(valueInteger=5)
         await other.delete("/fhir/Observation/8")
-        assert await side.conflicts.settle_item(side.partner, item, None, "") == "manual"
+        assert await side.conflicts.settle_item(side.partner, item, None, "", await side.held()) == "manual"
         third = (await side.open())[0]["id"]
         await resolving.resolve(third, "ours", None, caller)
 

@@ -118,8 +118,9 @@ class Resolving:
         """Settle what there is now instead."""
         async with self._database.reading() as connection:
             is_agreed = await _is_agreed(connection, found)
+            held = (await ledger.read(connection, found.target, [found.key])).get(found.key)
         if not is_agreed:
-            await self.conflicts.settle(partner, found.key, theirs)
+            await self.conflicts.settle(partner, found.key, theirs, held)
             return
         now = self.conflicts.intake.clock()
         async with self._database.writing() as connection:

@@ -17,6 +17,7 @@ from app.store import conflicts, ledger, repository, sync_state
 from app.store.database import Connection
 from app.store.enqueue import enqueue_current
 from app.store.idempotency import Answer
+from app.store.ledger import Held
 from app.store.repository import Key
 from app.sync.conflicts.asking import Asking, noted, waits_for
 from app.sync.conflicts.cases import Case, Partner, Theirs, gather, read_theirs
@@ -56,14 +57,16 @@ class Conflicts:
         self.database = intake.database
         self.asking = Asking(intake, base)
 
-    async def settle(self, partner: Partner, key: Key, theirs: Theirs) -> Settled:
+    async def settle(self, partner: Partner, key: Key, theirs: Theirs, known: Held | None) -> Settled:
         """Decide about a resource that the target holds in a version we have not seen. Doing it again does no harm.
 
-        Raises Moved where others keep changing it here: it is tried again later.
+        known: what the ledger said when their version was looked at. Raises PreconditionFailed where it says something
+        else by now: their version may be an old one. Raises Moved where others keep changing the resource here.
         """
         for _ in range(_ROUNDS):
             async with self.database.reading() as connection:
                 case = await gather(connection, partner, key, theirs)
+            _require_same(case.held, known)
             try:
                 settled = await self._settle(case)
             except PreconditionFailed:
@@ -73,12 +76,12 @@ class Conflicts:
         raise Moved([Issue("conflict", "Others kept changing it here while a conflict was settled.")])
 
     async def settle_item(
-        self, partner: Partner, item: Keyed, remote: Mapping[str, Any] | None, remote_etag: str
+        self, partner: Partner, item: Keyed, remote: Mapping[str, Any] | None, remote_etag: str, known: Held | None
     ) -> Settled:
         """The same for what the target was just asked about: its resource as it answered, None if deleted there."""
         async with self.database.reading() as connection:
             theirs = await read_theirs(connection, partner, item.key, remote, remote_etag)
-        return await self.settle(partner, item.key, theirs)
+        return await self.settle(partner, item.key, theirs, known)
 
     async def _settle(self, case: Case) -> Settled:
         if case.known:
@@ -140,6 +143,7 @@ class Conflicts:
     ) -> None:
         """What is true once the outcome stands. version: ours that holds."""
         name, key, now = case.partner.name, case.key, self.intake.clock()
+        _require_same((await ledger.read(connection, name, [key])).get(key), case.held)
         is_same = found.kind in ("alike", "theirs")
         common = version if is_same else case.base_version if case.is_theirs_unchanged else 0
         await ledger.write(connection, name, [case.theirs.held(key, common)], anew=True)
@@ -163,6 +167,14 @@ class Conflicts:
             now = await repository.read(connection, *case.key)
         if (now.version if now else 0) != case.version:
             raise PreconditionFailed([Issue("conflict", "It was changed meanwhile.")])
+
+
+def _require_same(held: Held | None, known: Held | None) -> None:
+    """Raises PreconditionFailed where the ledger has moved on: what was read of the target before may be old."""
+    # A deletion that is noted says nothing of what there is now.
+    live, before = (None if one is None or one.deleted else one for one in (held, known))
+    if live != before:
+        raise PreconditionFailed([Issue("conflict", "What the other server holds was noted anew meanwhile.")])
 
 
 async def weighed(case: Case, person: Literal["ours", "theirs"] | None = None) -> Outcome:

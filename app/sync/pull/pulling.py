@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 from app.fhir import json as lossless
 from app.fhir.references import local
 from app.intake.accept import Intake
+from app.store.ledger import Held
 from app.store.repository import Key
 from app.sync.answers import Meaning
 from app.sync.capabilities import Plan
@@ -43,7 +44,7 @@ class Pulled(Wanted, Partner, Protocol):
 class Settles(Protocol):
     """Decides about what both sides have changed (app/sync/conflicts/settling.py)."""
 
-    async def settle(self, partner: Partner, key: Key, theirs: Theirs) -> object: ...
+    async def settle(self, partner: Partner, key: Key, theirs: Theirs, known: Held | None) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class Puller:
         async def settle(step: Step) -> None:
             one, held = step.incoming, step.common(0)
             theirs = Theirs(one.id, one.version, held.remote_etag, one.updated, None if one.deleted else step.text)
-            await self.conflicts.settle(target, step.key, theirs)
+            await self.conflicts.settle(target, step.key, theirs, step.held)
 
         async def scored(ids: Sequence[str]) -> Collection[str]:
             return await scored_there(source, ids) if "Observation" in types else ()

@@ -58,7 +58,7 @@ class Settles(Protocol):
     """Decides about what both sides have changed (app/sync/conflicts/settling.py)."""
 
     async def settle_item(
-        self, partner: Partner, item: Item, remote: Mapping[str, Any] | None, remote_etag: str
+        self, partner: Partner, item: Item, remote: Mapping[str, Any] | None, remote_etag: str, known: Held | None
     ) -> Settled: ...
 
 
@@ -169,9 +169,9 @@ class Push:
                 renewing.cancel()
                 await asyncio.gather(renewing, return_exceptions=True)
 
-    async def _settle(self, item: Item, theirs: Incoming | None) -> Settled:
+    async def _settle(self, item: Item, theirs: Incoming | None, known: Held | None) -> Settled:
         remote = lossless.parse_object(theirs.text or b"") if theirs else None
-        return await self.conflicts.settle_item(self.target, item, remote, theirs.etag if theirs else "")
+        return await self.conflicts.settle_item(self.target, item, remote, theirs.etag if theirs else "", known)
 
     async def _note(self, owner: str, noted: Sequence[Noted]) -> None:
         if noted:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from app.fhir import json as lossless
-from app.fhir.outcomes import Refused
+from app.fhir.outcomes import PreconditionFailed, Refused
 from app.fhir.references import rewrite
 from app.store import repository
 from app.store.database import Database
+from app.store.ledger import Held
 from app.store.outbox import Item
 from app.store.repository import Key, Past
 from app.sync.answers import Meaning
@@ -25,7 +26,7 @@ from app.sync.push.outgoing import Known, Outgoing
 # What was decided about a resource that both sides changed: ours is sent over theirs; theirs stands and nothing is
 # sent; what came of both was written here and follows by itself; a person decides.
 Settled = Literal["send", "kept", "written", "manual"]
-Settle = Callable[[Item, Incoming | None], Awaitable[Settled]]
+Settle = Callable[[Item, Incoming | None, Held | None], Awaitable[Settled]]
 
 # How often one resource is sent in a round, when somebody changes it there at the same time.
 _MOST_TRIES = 3
@@ -163,7 +164,11 @@ class Round:
     async def _decided(self, key: Key, one: Incoming | None) -> Reply | None:
         """Ask what holds of two versions."""
         try:
-            decided = await self.settle(self.batch.items[key], one)
+            decided = await self.settle(self.batch.items[key], one, self.batch.held.get(key))
+        except PreconditionFailed:
+            return Reply(
+                Meaning.NOT_NOW, reason="What it holds was read by another worker meanwhile; it is looked at again."
+            )
         except Refused as refused:
             told = "; ".join(issue.diagnostics for issue in refused.issues)
             return Reply(Meaning.NOT_NOW, reason=f"Its version there cannot be compared with ours: {told}")
