@@ -3,14 +3,14 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
 import httpx
+
+from tests.forked import Forked
 
 ROOT = Path(__file__).parent.parent
 # Generous: a loaded machine starts slowly, and a test that waits for less would fail for no fault.
@@ -41,20 +41,15 @@ class Process:
         self._settings = dict(settings)
         self._log = log
         self.base = f"http://127.0.0.1:{settings.get('PORT', '')}"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | None = None
         self._begins = 0
 
     def start(self, *, wait: bool = True) -> None:
         """Start, and unless told otherwise wait until it is ready."""
         with self._log.open("ab") as log:
             self._begins = log.tell()
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", self._module, self._command],
-                cwd=ROOT,
-                env=inherited() | {"DERMATOME_LOG_LEVEL": "warning"} | self._settings,
-                stdout=log,
-                stderr=log,
-            )
+        environment = inherited() | {"DERMATOME_LOG_LEVEL": "warning"} | self._settings
+        self._process = Forked(self._module, [self._command], environment, self._log, ROOT)
         if wait and self._command == "serve":
             self.wait_until_ready()
         elif wait and self._command == "worker":
@@ -90,8 +85,8 @@ class Process:
 
     def kill(self) -> None:
         """kill -9."""
-        if self._process is not None:
-            self._process.kill()
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGKILL)
             self._process.wait()
 
     def stop(self) -> int:
