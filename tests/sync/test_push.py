@@ -67,6 +67,8 @@ async def test_what_is_written_changed_and_deleted_is_so_at_the_target(sides: Si
     [
         ("transaction", "same", True),
         ("transaction", "identifier", False),
+        # The change of the patient is told after what refers to it, which is looked for first.
+        ("transaction", "identifier", True),
         ("batch", "same", False),
         ("single", "identifier", True),
     ],
@@ -91,6 +93,8 @@ async def test_a_lost_answer_makes_no_duplicate_and_no_conflict(
     assert found.get("active", True) is not is_changed
     assert await sides.versions(f"Patient/{found['id']}") == 1 + is_changed
     assert await sides.rows() == {}
+    # Nothing was taken for a change of theirs.
+    assert (await sides.here.get("/fhir/Observation/o")).json()["meta"]["versionId"] == "1"
     assert (await sides.here.get("/fhir/Task?_count=0&_total=accurate")).json()["total"] == 0
 
 

@@ -39,7 +39,8 @@ class Round:
     """Knows, of each resource of a batch, where it is at the target and what was answered.
 
     known: where each is there, as far as it is; replies: what was answered; settled: conflicts that are decided without
-    anything being sent; read: those that the target was found to have as they are.
+    anything being sent; read: those that the target was found to have as they are; seen: the ids there of those that
+    were found, whatever is there of them.
     """
 
     database: Database
@@ -52,7 +53,7 @@ class Round:
     settled: dict[Key, Settled] = field(default_factory=dict)
     read: set[Key] = field(default_factory=set)
     tries: dict[Key, int] = field(default_factory=dict)
-    gone: set[Key] = field(default_factory=set)
+    seen: dict[Key, str] = field(default_factory=dict)
 
     async def look(self) -> None:
         """Find out what the target has of what it is not known to have, or may have in another version by now.
@@ -133,7 +134,10 @@ class Round:
         """What the target has of the resources, by their ids there or by our sync identifier."""
         remote = {key: self.known[key].remote_id for key in keys if key in self.known}
         remote |= {key: key[1] for key in keys if key not in remote and self._is_same(key)}
-        return await look(self.client, self.plan, list(keys), remote)
+        found = await look(self.client, self.plan, list(keys), remote)
+        # Before any is compared: what one refers to may be called by another's.
+        self.seen |= {key: each[0].id for key, each in found.items() if len(each) == 1}
+        return found
 
     async def _weighed(self, key: Key, found: list[Incoming] | None, reply: Reply) -> Reply | None:
         """What follows from what the target has; None for: send, to what is now known."""
@@ -163,6 +167,11 @@ class Round:
 
     async def _decided(self, key: Key, one: Incoming | None) -> Reply | None:
         """Ask what holds of two versions."""
+        if unnoted := sorted(each for each in self.batch.refers[key] & self.seen.keys() if not self._is_noted(each)):
+            name = "/".join(unnoted[0])
+            return Reply(
+                Meaning.NOT_NOW, reason=f"It differs, and {name} was found there only now: compared again later."
+            )
         try:
             decided = await self.settle(self.batch.items[key], one, self.batch.held.get(key))
         except PreconditionFailed:
@@ -218,6 +227,8 @@ class Round:
             remote_id, own, theirs = self.remote_id(key), self.batch.items[key].version, reply.remote_version
         elif held is not None and not held.deleted:
             remote_id, own, theirs = held.remote_id or key[1], held.version, held.remote_version
+        elif key in self.seen:
+            remote_id, own, theirs = self.seen[key], 0, ""
         else:
             return None
         if not remote_id:
@@ -225,6 +236,10 @@ class Round:
         # A version that it never had is, there, the resource as it stands.
         named = f"/_history/{theirs}" if version and theirs and version == str(own) else ""
         return f"{key[0]}/{remote_id}{named}"
+
+    def _is_noted(self, key: Key) -> bool:
+        """Whether others know by the ledger what it is called there."""
+        return self._is_same(key) or key in self.batch.there()
 
     def _is_same(self, key: Key) -> bool:
         return self.plan.ids_of(key[0]) == "same"
