@@ -232,13 +232,15 @@ class Scene:
         deadline = time.monotonic() + DRAIN_SECONDS + PER_RESOURCE * self.plan.resources
         before, changed = None, time.monotonic()
         while True:
+            begun = time.monotonic()
             verdict, state = await self._judged(refused)
             now = time.monotonic()
             if state != before:
                 before, changed = state, now
             if verdict.is_clean or now > min(deadline, changed + STUCK_SECONDS):
                 return verdict
-            await asyncio.sleep(1)
+            # To look at much takes the time that those who work at it need too.
+            await asyncio.sleep(max(1, 2 * (now - begun)))
 
     async def verified(self) -> str:
         """What `dermatome sync verify` says, which looks at every content; "" if it finds no drift."""
