@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Any, Literal
 
 import httpx
@@ -67,7 +68,9 @@ class Wire(httpx.AsyncBaseTransport):
         if given is not None:
             return given
         answer = await self._partner.get(str(request.url), headers={"Accept": request.headers["accept"]})
-        return httpx.Response(answer.status_code, headers=answer.headers, stream=httpx.ByteStream(answer.content))
+        # Every server over a network tells its time.
+        headers = {**answer.headers, "date": formatdate(usegmt=True)}
+        return httpx.Response(answer.status_code, headers=headers, stream=httpx.ByteStream(answer.content))
 
 
 class Sides:

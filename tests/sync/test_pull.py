@@ -1,5 +1,6 @@
 """Pull: pages, deletions, echoes, refusals, references. The target is a second instance."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -191,6 +192,25 @@ async def test_a_next_link_that_ran_out_begins_the_window_again(sides: Sides) ->
     await sides.pull()
 
     assert (row.pages, row.failures, "no longer known" in row.error) == (0, 1, True)
+    assert await sides.count("Patient") == 7
+
+
+async def test_what_is_deleted_before_a_first_search_is_begun_again_goes_here_too(sides: Sides) -> None:
+    await fill(sides, 7)
+    target = Partner(types=("Patient",), overlap_seconds=0)
+    sides.wire.answers = [None, None, told(410, b'{"resourceType":"OperationOutcome"}')]
+    await sides.steps(3, target)
+    taken = (await sides.here.get("/fhir/Patient?_elements=id")).json()["entry"][0]["resource"]["id"]
+    await sides.partner.delete(f"/fhir/Observation/o{taken.removeprefix('p')}")
+    await sides.partner.delete(f"/fhir/Patient/{taken}")
+    await asyncio.sleep(1.1)  # the time of a target is told to the second
+    await sides.partner.put("/fhir/Patient/later", json=patient(id="later"))
+
+    for _ in range(2):
+        await sides.due("Patient")
+        await sides.pull(target)
+
+    assert (await sides.here.get(f"/fhir/Patient/{taken}")).status_code == 410
     assert await sides.count("Patient") == 7
 
 

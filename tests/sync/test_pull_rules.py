@@ -18,9 +18,11 @@ from app.sync.pull.job import next_read
 from app.sync.pull.judging import Seen, Verdict, is_old, judged
 from app.sync.pull.pages import Incoming, Page, UnusablePage, read_page
 from app.sync.pull.windows import (
+    begun,
     changed,
     conditions,
     ended,
+    failed,
     has_changed,
     in_order,
     mode_of,
@@ -295,6 +297,17 @@ def test_a_history_that_follows_a_search_begins_where_the_search_began() -> None
     assert (alone.pages, alone.next_link, alone.failures, alone.error) == (0, "", 0, "")
     assert has_changed(stands, page)
     assert not has_changed(changed(stands, pages=0), page)
+
+
+def test_a_first_search_that_is_begun_again_has_begun_when_it_did_first() -> None:
+    """Else what was taken over at first and deleted before it is begun again would never be told of."""
+    page = Page((Incoming("Patient", "a", "1", 9 * MINUTE, b"{}"),), "")
+    stopped = failed(begun(row(), page, "search", there=4 * MINUTE), "gone", now=1, seconds=0, is_over=True)
+
+    again = begun(stopped, page, "search", there=8 * MINUTE)
+
+    assert (stopped.pages, stopped.next_link) == (0, "")
+    assert ended(again, page, follows=True, now=1, seconds=60).watermark == 4 * MINUTE
 
 
 def stated(*codes: str, parameters: tuple[str, ...] = ("_lastUpdated",)) -> Plan:

@@ -79,7 +79,8 @@ class Reader:
 
     def _ended(self, row: Row, page: Page, *, follows: bool, now: int) -> Row:
         """After the last page. A window that changed while it was read is read anew, though not for ever."""
-        is_again = row.mode == "search" and windows.has_changed(row, page)
+        # A history that follows tells all that changed meanwhile.
+        is_again = row.mode == "search" and not follows and windows.has_changed(row, page)
         if is_again:
             self._again[row.type] = (self._again.get(row.type, 0) + 1) % (_MOST_AGAIN + 1)
             is_again = self._again[row.type] > 0

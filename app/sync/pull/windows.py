@@ -72,8 +72,11 @@ def path_and_pairs(row: Pull, mode: str, *, count: int, overlap: int, asked: Pai
 
 
 def begun(row: Pull, page: Page, mode: str, *, there: int) -> Pull:
-    """A window with its first page at hand. there: the time of the target, 0 where it does not say."""
-    return changed(row, mode=mode, started=there or page.newest)
+    """A window with its first page at hand. there: the time of the target, 0 where it does not say.
+
+    One that is begun again has begun when it did first: what was taken over then may be deleted by now.
+    """
+    return changed(row, mode=mode, started=row.started or there or page.newest)
 
 
 def moved(row: Pull, page: Page) -> Pull:
@@ -125,7 +128,7 @@ def has_changed(row: Pull, page: Page) -> bool:
 
 def failed(row: Pull, reason: str, *, now: int, seconds: float, is_over: bool) -> Pull:
     """Where reading stands after a page that could not be read. is_over: the window is begun again."""
-    again = _BEGIN if is_over else {}
+    again = {**_BEGIN, "started": row.started} if is_over else {}
     later = now + int(seconds * 1_000_000)
     return changed(row, **again, failures=row.failures + 1, error=reason, not_before=later)
 
