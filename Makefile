@@ -5,13 +5,15 @@ BIN := $(VENV)/bin
 NODE := tests/interop/node
 CORPUS ?= ../shared/validation
 
-.PHONY: help run test check demo examples faults faults-full interop agreement oracle roundtrip bench-validation lock
+.PHONY: help run test check audit secrets sbom fuzz demo examples faults faults-full interop agreement oracle roundtrip bench-validation lock
 
 help:
 	@echo "make run        install and serve on http://127.0.0.1:8000 (HOST, PORT, DERMATOME_* override)"
 	@echo "make demo       the whole job in a minute: post the worked cases, watch them arrive on a second server"
 	@echo "make test       every test, on SQLite and on PostgreSQL"
-	@echo "make check      ruff and mypy --strict"
+	@echo "make check      ruff, mypy --strict, advisories about dependencies (AUDIT=required: fail if nobody can say), secrets"
+	@echo "make sbom       what the service is made of, as CycloneDX: build/dermatome.cdx.json"
+	@echo "make fuzz       attack a running service: SECONDS (per database) and SEED override; REPLAY=file sends again what failed"
 	@echo "make examples   the examples that analyse an export: DuckDB, Polars, Spark (needs a JDK)"
 	@echo "make faults     sync under a bad network, kills, storms and a full disk: 3 seeds; SEEDS, RESOURCES override"
 	@echo "make faults-full  the same over 20 seeds of 10,000 resources each"
@@ -32,6 +34,21 @@ check: $(VENV)/installed-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/python -m tools.secret_scan
+	@$(BIN)/python -m tools.dependency_audit requirements-dev.lock $(if $(filter required,$(AUDIT)),--required)
+
+audit: $(VENV)/installed-dev
+	@$(BIN)/python -m tools.dependency_audit requirements-dev.lock --required
+
+secrets: $(VENV)/installed-dev
+	@$(BIN)/python -m tools.secret_scan
+
+sbom: $(VENV)/installed-dev
+	@$(BIN)/python -m tools.sbom
+
+fuzz: $(VENV)/installed-dev
+	@$(BIN)/python -m tests.fuzz $(if $(REPLAY),--replay $(REPLAY),--seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED)) \
+	  $(addprefix --material ,$(wildcard $(CORPUS)/r4-examples/files)))
 
 demo: $(VENV)/installed
 	@exec $(BIN)/python -m examples.demo

@@ -4,18 +4,21 @@ import asyncio
 import json
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 import uvicorn
 
-from app import sync_commands, validate_files
+from app import access_commands, sync_commands, validate_files
 from app.export_command import export
 from app.guide.site import PACKAGE, Site
+from app.keeping_commands import backup, check, restore
 from app.main import clock, create_app, load_clinic, open_database
 from app.mapping.questionnaires.questionnaire import questionnaires
 from app.pain.content import load_content
+from app.routers.connections import Bounds, Connection, look_at
 from app.settings import Settings, WrongSettings, bare_address, load_settings
 from app.starting import starting
 from app.validate_files import Format
@@ -32,9 +35,14 @@ app = typer.Typer(
 )
 
 
+app.add_typer(access_commands.app, name="access")
 app.add_typer(sync_commands.app, name="sync")
 app.command()(export)
+for _command in (backup, restore, check):
+    app.command()(_command)
 UnknownProfiles = Literal["warning", "error"]
+# Ten ticks of uvicorn are a second.
+_TICKS = 10
 
 
 @app.command()
@@ -56,6 +64,8 @@ def serve() -> None:
         timeout_graceful_shutdown=20,
         server_header=False,
         log_config=None,
+        ws="none",
+        http=_connection(settings),  # type: ignore[arg-type]
     )
     _Server(config).run()
 
@@ -141,14 +151,27 @@ def openapi() -> None:
     print(json.dumps(create_app(_settings()).openapi(), indent=1))
 
 
+def _connection(settings: Settings) -> partial[Connection]:
+    """What makes the connections of the server."""
+    bounds = Bounds(
+        settings.max_header_bytes, settings.header_seconds, settings.unread_seconds, settings.max_connections
+    )
+    return partial(Connection, bounds)
+
+
 class _Server(uvicorn.Server):
-    """Says where it listens once it does, and lets go of those who wait when it ends."""
+    """Says where it listens once it does, looks at its connections, and lets go of those who wait when it ends."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             where = f"http://{self.config.host}:{self.config.port}"
             print(f"Dermatome on {where} (docs at /docs, FHIR at /fhir)", flush=True)
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS == 0:
+            look_at(self.server_state.connections)
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         application: Any = self.config.app

@@ -40,7 +40,9 @@ from app.routers import (
     metadata,
     metrics,
     pain,
+    reference,
     search,
+    smart,
     sync,
     sync_conflicts,
     sync_notifications,
@@ -48,22 +50,33 @@ from app.routers import (
     sync_targets,
     views,
 )
+from app.routers.access import Access, Gate
 from app.routers.assessment_schemas import tell_assessments
+from app.routers.browsers import Browsers
+from app.routers.limits import Room, Turns
 from app.routers.middleware import Envelope
 from app.routers.operations import routes as operations
+from app.routers.repeats import Repeats
+from app.routers.secured import tell_access
+from app.routers.sighting import Sighting
+from app.security.authority import load_authority, warnings
+from app.security.sealing import Sealing
 from app.service import Service
 from app.settings import Settings, WrongSettings, given_secrets, is_loopback
 from app.store.database import Database
+from app.store.forgetting import Forgetting
 from app.store.index.reindex import Reindexer
 from app.store.listening import Bell
 from app.store.parameters import SearchParameters, load_parameters
 from app.store.search import Searcher
+from app.store.search.bounds import Bounds
 from app.store.waiting import Waiters
 from app.sync.admission import problems_here
 from app.sync.clients import Clients
 from app.sync.push.wanting import problem_of
 from app.sync.registry import Registry
 from app.sync.subscriptions import jobs as subscriptions
+from app.sync.subscriptions.secrecy import seals
 from app.sync.targets import load_targets
 from app.sync.work import Worker
 from app.terminology.server import TerminologyServer
@@ -83,7 +96,17 @@ _SYNC = (
     sync_notifications.router,
 )
 _CLINIC = (pain.router, cohort.router, cds.router)
-_ROUTERS = (*_FHIR, exports.router, *_CLINIC, *_SYNC, health.router, metrics.router, guide.router)
+_ROUTERS = (
+    *_FHIR,
+    exports.router,
+    *_CLINIC,
+    *_SYNC,
+    health.router,
+    metrics.router,
+    guide.router,
+    reference.router,
+    smart.router,
+)
 
 
 def clock() -> int:
@@ -99,13 +122,17 @@ def new_id() -> str:
 def create_app(settings: Settings, *, now: Callable[[], int] = clock) -> FastAPI:
     """The application; raises WrongSettings if a setting cannot be used."""
     configure(settings.log_level)
-    service = make_service(settings, now=now, works=settings.worker == "embedded")
+    for warning in warnings(settings):
+        structlog.get_logger().warning("access", said=warning)
+    service, log = make_service(settings, now=now, works=settings.worker == "embedded"), structlog.get_logger()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(service.database)
             await service.database.migrate()
+            if unsafe := await service.database.unsafe():
+                log.warning("a power loss may take away what was acknowledged", settings=unsafe)
             await service.registry.prepare(is_whole=True)
             await service.reindexer.prepare()
             await seed(service.intake)
@@ -116,6 +143,8 @@ def create_app(settings: Settings, *, now: Callable[[], int] = clock) -> FastAPI
             if settings.worker == "embedded":
                 await stack.enter_async_context(_in_background(make_worker(service)))
             await stack.enter_async_context(_in_background(service.reindexer))
+            forgetting = Forgetting(service.database, now, settings.idempotency_days)
+            await stack.enter_async_context(_in_background(forgetting))
             yield
 
     package = profiles.package()
@@ -125,10 +154,22 @@ def create_app(settings: Settings, *, now: Callable[[], int] = clock) -> FastAPI
         version=package["version"],
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.service = service
+    app.state.authority = load_authority(settings, service.secrets, service.guard, now, new_id)
     tell_assessments(app, service.content)
+    tell_access(app, app.state.authority)
     errors.install(app)
+    # The last one added is the outermost.
+    app.add_middleware(Repeats)
+    app.add_middleware(Sighting)
+    app.add_middleware(Gate)
+    app.add_middleware(Turns, settings=settings)
+    app.add_middleware(Access, authority=app.state.authority)
+    app.add_middleware(Room, settings=settings)
+    app.add_middleware(Browsers, settings=settings)
     app.add_middleware(Envelope)
     for router in _ROUTERS:
         app.include_router(router)
@@ -146,7 +187,12 @@ def make_service(settings: Settings, *, now: Callable[[], int] = clock, works: b
 
 def open_database(settings: Settings) -> Database:
     """The database of the settings, not yet connected."""
-    return Database(settings.database_url, synchronous=settings.sqlite_synchronous)
+    return Database(
+        settings.database_url,
+        synchronous=settings.sqlite_synchronous,
+        query_seconds=settings.query_seconds,
+        is_durable=settings.postgresql_synchronous == "on",
+    )
 
 
 def load_clinic(settings: Settings) -> Content:
@@ -205,6 +251,7 @@ def _assemble(settings: Settings, validator: Definitions, now: Callable[[], int]
         terminology=lambda: validator.validator.terminology,
         clock=now,
         link_minutes=settings.page_link_minutes,
+        bounds=Bounds(*(getattr(settings, f"max_search_{each.name}") for each in fields(Bounds))),
     )
 
     own = _own(load_clinic(settings))
@@ -213,6 +260,7 @@ def _assemble(settings: Settings, validator: Definitions, now: Callable[[], int]
 
     guard = make_guard(settings)
     secrets = Secrets(settings.secrets, given_secrets())
+    sealing = Sealing(settings.keys, secrets)
     targets = load_targets(
         settings.sync_targets,
         validator.resource_types,
@@ -243,12 +291,14 @@ def _assemble(settings: Settings, validator: Definitions, now: Callable[[], int]
             _extraction(settings, searcher, validator),
             own,
             ring=bell.ring,
-            rules=(subscriptions.rule(searcher, guard, own_base(settings), now),),
+            rules=(subscriptions.rule(searcher, guard, sealing, own_base(settings), now),),
+            seals=seals(sealing),
         ),
         content=load_clinic(settings),
         registry=registry,
         clients=Clients(registry, secrets, guard),
         secrets=secrets,
+        sealing=sealing,
         guard=guard,
         files=export_files(settings, secrets),
         terminology_server=TerminologyServer(settings.terminology_server, now) if settings.terminology_server else None,
@@ -300,7 +350,7 @@ def _supported_profiles() -> dict[str, list[str]]:
 
 
 @asynccontextmanager
-async def _in_background(worker: Worker | Reindexer) -> AsyncIterator[None]:
+async def _in_background(worker: Worker | Reindexer | Forgetting) -> AsyncIterator[None]:
     task = asyncio.create_task(worker.run())
     try:
         yield

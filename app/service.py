@@ -7,6 +7,7 @@ from app.export.files import Files
 from app.intake.accept import Intake
 from app.outbound import Guard, Secrets
 from app.pain.content import Content
+from app.security.sealing import Sealing
 from app.settings import Settings
 from app.store.database import Database
 from app.store.index.reindex import Reindexer
@@ -24,7 +25,8 @@ from app.validation.packages.definitions import Definitions
 class Service:
     """The parts, each made once at start-up.
 
-    files: of exports. supported_profiles: our profiles by resource type. clock: microseconds since 1970.
+    sealing: of what clients hand over in secret. files: of exports. supported_profiles: our profiles by resource type.
+    clock: microseconds since 1970.
     """
 
     settings: Settings
@@ -40,6 +42,7 @@ class Service:
     registry: Registry
     clients: Clients
     secrets: Secrets
+    sealing: Sealing
     guard: Guard
     files: Files
     terminology_server: TerminologyServer | None

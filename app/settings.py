@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import AnyHttpUrl, Field, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -37,9 +38,36 @@ class Settings(BaseSettings):
     sqlite_synchronous: Literal["FULL", "NORMAL"] = Field(
         "FULL", description="FULL: acknowledged is on disk. NORMAL: faster, a power loss may lose the last writes."
     )
-    auth: Literal["off"] = Field("off", description="Authentication; only `off` is offered in this version.")
+    postgresql_synchronous: Literal["on", "off"] = Field(
+        "on",
+        description="on: acknowledged is on disk, also where the server has synchronous_commit off. off: faster, a "
+        "crash of the server may lose the last writes.",
+    )
+    idempotency_days: float = Field(
+        7, gt=0, le=3_650, description="How long the answer to an Idempotency-Key is kept and given again."
+    )
+    auth: Literal["off", "smart"] = Field(
+        "off", description="Authentication: off, or bearer tokens with SMART scopes (`docs/access.md`)."
+    )
     trusted_network: bool = Field(
         False, description="Allow an address other than loopback while authentication is off."
+    )
+    clients: Path | None = Field(
+        None, description="TOML file of clients that get tokens from this service itself; unset: none do."
+    )
+    issuers: str = Field(
+        "", description="Addresses of further identity servers (OpenID) whose tokens are believed, separated by commas."
+    )
+    audience: str = Field(
+        "", description="Whom tokens of those must be meant for (`aud`), separated by commas; default: the FHIR base."
+    )
+    keys: Path = Field(
+        Path("var/keys"), description="Folder for the keys this service makes for itself, readable by it alone."
+    )
+    token_seconds: int = Field(300, ge=30, le=3_600, description="How long a token of this service holds.")
+    clock_leeway_seconds: int = Field(30, ge=0, le=300, description="By how much clocks of those who sign may differ.")
+    open_docs: bool = Field(
+        False, description="Whether `/docs` and `/openapi.json` are shown without a token while authentication is on."
     )
     packages: Path | None = Field(
         None,
@@ -95,10 +123,64 @@ class Settings(BaseSettings):
     changes_waiters: int = Field(
         64, ge=0, le=10_000, description="Clients that may wait for changes (`$changes` with `wait`) in one process."
     )
+    query_seconds: float = Field(
+        30, ge=0, le=3_600, description="How long the database may take for one statement of a request; 0: any time."
+    )
+    max_connections: int = Field(1_000, ge=1, description="Most connections open at once, of one process.")
+    max_requests: int = Field(
+        256, ge=1, description="Most requests answered at once by one process; a further one is answered 503."
+    )
+    requests_per_second: float | None = Field(
+        None,
+        ge=0,
+        le=1_000_000,
+        description="How many requests one client may send on and on; a further one is answered 429. 0: any number. "
+        "Default: 100, and any number while authentication is off.",
+    )
+    request_burst: int = Field(
+        200, ge=1, le=1_000_000, description="How many requests one client may send at once before that counts."
+    )
+    max_header_bytes: int = Field(65_536, ge=1_024, description="Longest request line and headers accepted.")
+    header_seconds: float = Field(20, gt=0, le=3_600, description="How long these may take to arrive.")
+    upload_seconds: float = Field(60, gt=0, le=3_600, description="How long a request body may take to arrive.")
+    unread_seconds: float = Field(
+        60, gt=0, le=3_600, description="How long a client that reads nothing of an answer is waited for."
+    )
+    max_bodies_bytes: int = Field(
+        268_435_456, ge=1_024, description="Most bytes of request bodies held at once by one process."
+    )
+    max_export_jobs: int = Field(
+        20, ge=1, le=10_000, description="Most exports that wait or go on at once; a further one is answered 429."
+    )
+    max_client_export_jobs: int = Field(
+        4, ge=1, le=10_000, description="Most of these of one client; while authentication is off nobody is told apart."
+    )
+    cors_origins: str = Field(
+        "", description="Origins whose pages may call this service from a browser (CORS), separated by commas."
+    )
+    hosts: str = Field(
+        "",
+        description="Further names under which clients call this service while it listens to this machine only and "
+        "authentication is off, separated by commas.",
+    )
     max_body_bytes: int = Field(8_388_608, ge=1024, description="Largest request body accepted.")
+    max_body_values: int = Field(
+        500_000, ge=1_000, description="Most values, at any depth, of one body: what it takes in memory."
+    )
+    max_body_depth: int = Field(
+        100, ge=10, le=100, description="Most levels of a body, in JSON or XML, inside each other."
+    )
     max_bundle_entries: int = Field(5_000, ge=1, description="Most entries of one batch or transaction.")
     page_size: int = Field(50, ge=1, le=1000, description="Search results per page when `_count` is not given.")
     max_page_size: int = Field(1_000, ge=1, description="Largest `_count`; a larger one is lowered to this.")
+    max_search_parameters: int = Field(64, ge=1, le=1_000, description="Most parameters of one search.")
+    max_search_values: int = Field(
+        10_000, ge=1, le=100_000, description="Most values one search compares with, those of value sets among them."
+    )
+    max_search_links: int = Field(5, ge=0, le=10, description="Most links of one chained parameter, or of `_has`.")
+    max_search_included: int = Field(
+        2_000, ge=1, le=100_000, description="Most resources that `_include` and `_revinclude` add to one page."
+    )
     page_link_minutes: int = Field(
         60, ge=1, le=10_080, description="How long the links to further pages of a search answer."
     )
@@ -146,7 +228,12 @@ class Settings(BaseSettings):
             raise ValueError("must be sqlite+aiosqlite:///FILE or postgresql+asyncpg://USER:PASSWORD@HOST/DATABASE")
         return value
 
-    @field_validator("sync_targets")
+    @property
+    def own_address(self) -> str:
+        """The address of this service that others are told where no request says it."""
+        return self.public_url or f"http://{self.host}:{self.port}"
+
+    @field_validator("sync_targets", "clients")
     @classmethod
     def _readable(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_file():
@@ -174,6 +261,15 @@ class Settings(BaseSettings):
     def _bare(cls, value: str) -> str:
         return bare_address(value) if value else value
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: str) -> str:
+        for each in filter(None, map(str.strip, value.split(","))):
+            parts = urlsplit(each)
+            if parts.scheme not in ("http", "https") or each != f"{parts.scheme}://{parts.netloc}" or "*" in each:
+                raise ValueError("must be origins such as https://app.example.org, without a path, separated by commas")
+        return value
+
     @field_validator("public_url")
     @classmethod
     def _absolute(cls, value: str) -> str:
@@ -198,17 +294,33 @@ def load_settings() -> Settings:
     except ValidationError as error:
         problems += [f"{_variable(str(e['loc'][0]))}: {_sentence(e['msg'])}" for e in error.errors()]
         raise WrongSettings("\n".join(problems)) from None
-    if not settings.trusted_network and not is_loopback(settings.host):
-        problems.append(
-            f"HOST: {settings.host} can be reached by others and authentication is off; "
-            "use a loopback address, or set DERMATOME_TRUSTED_NETWORK=true if everyone who can reach it may read "
-            "and write everything"
-        )
+    problems += _of_access(settings)
     if settings.export_s3_endpoint and not S3_ADDRESS.fullmatch(settings.export_files):
         problems.append("DERMATOME_EXPORT_S3_ENDPOINT: DERMATOME_EXPORT_FILES names no bucket (s3://BUCKET)")
     if problems:
         raise WrongSettings("\n".join(problems))
     return settings
+
+
+def _of_access(settings: Settings) -> list[str]:
+    """What would let in others than those who are meant."""
+    problems = []
+    is_reached = not is_loopback(settings.host)
+    if settings.auth == "off" and is_reached and not settings.trusted_network:
+        problems.append(
+            f"HOST: {settings.host} can be reached by others and authentication is off; set DERMATOME_AUTH=smart, "
+            "use a loopback address, or set DERMATOME_TRUSTED_NETWORK=true if everyone who can reach it may read "
+            "and write everything"
+        )
+    if settings.auth == "smart" and not settings.public_url and (is_reached or not settings.port):
+        problems.append(
+            "DERMATOME_PUBLIC_URL: tokens name this server by the address that clients use, so with "
+            "DERMATOME_AUTH=smart it must be set"
+        )
+    given = {"CLIENTS": settings.clients, "ISSUERS": settings.issuers, "AUDIENCE": settings.audience}
+    if settings.auth == "off" and (unused := [f"{PREFIX}{name}" for name, value in given.items() if value]):
+        problems.append(f"{', '.join(unused)}: only used with DERMATOME_AUTH=smart, and it is off")
+    return problems
 
 
 def given_secrets() -> dict[str, str]:

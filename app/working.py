@@ -54,6 +54,7 @@ def _subscription_duties(service: Service, owner: str) -> dict[Hashable, Duty]:
     parts = subscriptions.Parts(
         intake=service.intake,
         guard=service.guard,
+        sealing=service.sealing,
         ring=service.bell.ring,
         owner=owner,
         lease_seconds=settings.sync_lease_seconds,

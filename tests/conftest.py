@@ -130,7 +130,7 @@ def sqlite_template(templates: Templates) -> Path:
 @pytest.fixture(params=DATABASES)
 def bare_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A fresh database that holds nothing, for tests of the store that count its rows."""
-    yield from _fresh(request, tmp_path, request.param, is_bare=True)
+    yield from fresh(request, tmp_path, request.param, is_bare=True)
 
 
 @pytest.fixture(params=DATABASES)
@@ -139,13 +139,13 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     if "client" in request.fixturenames and not _wants_own(request):
         yield request.getfixturevalue("running").url(request.param)
     else:
-        yield from _fresh(request, tmp_path, request.param)
+        yield from fresh(request, tmp_path, request.param)
 
 
 @pytest.fixture
 def other_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A second fresh database, for the other server."""
-    yield from _fresh(request, tmp_path / "other", request.node.callspec.params["database_url"])
+    yield from fresh(request, tmp_path / "other", request.node.callspec.params["database_url"])
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ class Running:
         """The address of the database."""
         if kind not in self._urls:
             folder = self._request.getfixturevalue("tmp_path_factory").mktemp("running")
-            made = _fresh(self._request, folder, kind)
+            made = fresh(self._request, folder, kind)
             self._urls[kind] = next(made), made
         return self._urls[kind][0]
 
@@ -245,7 +245,7 @@ class serving:  # noqa: N801 (reads as a verb: `async with serving(settings) as 
         await self._lifespan.__aexit__(None, None, None)
 
 
-def _fresh(request: pytest.FixtureRequest, folder: Path, kind: str, *, is_bare: bool = False) -> Iterator[str]:
+def fresh(request: pytest.FixtureRequest, folder: Path, kind: str, *, is_bare: bool = False) -> Iterator[str]:
     template: str = request.getfixturevalue("templates").of(kind, is_bare=is_bare)
     if kind == "sqlite":
         folder.mkdir(exist_ok=True)

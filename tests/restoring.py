@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import asyncpg
 from sqlalchemy.engine import make_url
 
+_TIMES = 5
 # Rows written since have a younger transaction, so finding them needs no comparing; those changed or deleted since come
 # back from the copy. The lock keeps out what runs in the background.
 _RESTORE = """
@@ -75,7 +76,14 @@ class SavedPostgres:
         return cls(connection)
 
     async def restore(self) -> None:
-        await self._connection.execute("SELECT saved.restore()")
+        for left in reversed(range(_TIMES)):
+            try:
+                await self._connection.execute("SELECT saved.restore()")
+                return
+            except asyncpg.DeadlockDetectedError:
+                # Something in the background writes to the same tables in another order.
+                if not left:
+                    raise
 
     async def close(self) -> None:
         await self._connection.close()

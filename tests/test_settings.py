@@ -30,7 +30,7 @@ def test_every_setting_is_in_the_readme_with_its_default() -> None:
         ("PORT", "abc", "PORT"),
         ("PORT", "70000", "PORT"),
         ("HOST", "0.0.0.0", "HOST"),
-        ("DERMATOME_AUTH", "smart", "DERMATOME_AUTH"),
+        ("DERMATOME_AUTH", "basic", "DERMATOME_AUTH"),
         ("DERMATOME_DATABASE_URL", "mysql://x", "DERMATOME_DATABASE_URL"),
         ("DERMATOME_SYNC_TARGETS", "/nowhere.toml", "DERMATOME_SYNC_TARGETS"),
         ("DERMATOME_PACKAGES", "/nowhere", "DERMATOME_PACKAGES"),
@@ -65,6 +65,36 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, variable: str
 def test_an_open_address_is_taken_where_the_network_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOST", "0.0.0.0")
     monkeypatch.setenv("DERMATOME_TRUSTED_NETWORK", "true")
+
+    assert load_settings().host == "0.0.0.0"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"DERMATOME_ISSUERS": "https://id.example.org"}, "DERMATOME_ISSUERS: only used with DERMATOME_AUTH=smart"),
+        ({"DERMATOME_AUTH": "smart", "HOST": "0.0.0.0"}, "DERMATOME_PUBLIC_URL"),
+        ({"DERMATOME_AUTH": "smart", "PORT": "0"}, "DERMATOME_PUBLIC_URL"),
+        ({"DERMATOME_AUTH": "smart", "DERMATOME_CLIENTS": "/nowhere.toml"}, "DERMATOME_CLIENTS"),
+        ({"HOST": "::"}, "authentication is off"),
+        ({"HOST": "192.0.2.1"}, "authentication is off"),
+        ({"HOST": "hospital"}, "authentication is off"),
+    ],
+)
+def test_what_would_let_in_others_is_refused(monkeypatch: pytest.MonkeyPatch, given: dict[str, str], told: str) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(WrongSettings) as wrong:
+        load_settings()
+
+    assert told in str(wrong.value)
+
+
+def test_with_authentication_any_address_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOST", "0.0.0.0")
+    monkeypatch.setenv("DERMATOME_AUTH", "smart")
+    monkeypatch.setenv("DERMATOME_PUBLIC_URL", "https://pain.example.org")
 
     assert load_settings().host == "0.0.0.0"
 

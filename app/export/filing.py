@@ -86,7 +86,7 @@ class Filing:
 
         def opened(sink: Measured) -> Shape:
             if part.view:
-                return self._tables.shape(part.view, self.asked.table_format, sink, self._look)
+                return self._tables.shape(part.view, self.asked.table_format, sink, self._look, self.pseudonyms)
             return Resources(sink, self.asked, self.pseudonyms)
 
         return await write_lines(self.means.database, self.means.files, name, found.lines, opened, self.keep)

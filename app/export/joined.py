@@ -3,10 +3,9 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from app.export.files import Sink
-from app.export.shapes import Look, Piece
+from app.export.shapes import Look, Piece, Pseudonyms, under
 from app.export.tables import Row, Table, is_plain, parsed
 from app.fhir.references import local, references
 from app.store.repository import Key
@@ -21,11 +20,13 @@ _BYTES = 4_000_000
 class Gathered:
     """Gathers texts as they come, block by block, and makes the rows of the patients who are whole.
 
-    look: reads what is shared by patients, such as Medications, by its references.
+    look: reads what is shared by patients, such as Medications, by its references: those that are stored, so that
+    pseudonyms come after it. removed: what they take out; of what is shared, each time it is read.
     """
 
-    def __init__(self, source: SqlTable, look: Look) -> None:
-        self._source, self._look = source, look
+    def __init__(self, source: SqlTable, look: Look, pseudonyms: Pseudonyms | None = None) -> None:
+        self._source, self._look, self._pseudonyms = source, look, pseudonyms
+        self.removed = Counter[str]()
         self._patient = [column.name for column in source.columns].index(_PATIENT_COLUMN)
         self._shared = frozenset(source.resources) - compartments()[_PATIENT].keys()
         self._texts: dict[int, bytes] = {}
@@ -48,33 +49,36 @@ class Gathered:
         """The rows of all who are left: they are whole."""
         texts, heads = list(self._texts.values()), frozenset(self._heads)
         self._texts, self._heads, self._size = {}, set(), 0
-        trees = await asyncio.to_thread(lambda: [parsed(text) for text in texts])
-        shared = await self._look(self._referred(trees)) if self._shared else []
-        return await asyncio.to_thread(self._made, trees, [*texts, *shared], [parsed(text) for text in shared], heads)
+        if self._shared:
+            texts += await self._look(await asyncio.to_thread(self._referred, texts))
+        return await asyncio.to_thread(self._made, texts, heads)
 
-    def _referred(self, trees: Sequence[dict[str, Any]]) -> Sequence[Key]:
+    def _referred(self, texts: Sequence[bytes]) -> Sequence[Key]:
         """What these refer to of the types that are no patient's."""
-        found = (local(link, "") for tree in trees for link in references(tree))
+        found = (local(link, "") for text in texts for link in references(parsed(text)))
         return sorted({one[:2] for one in found if one and one[0] in self._shared})
 
-    def _made(
-        self,
-        trees: Sequence[dict[str, Any]],
-        texts: Sequence[bytes],
-        shared: Sequence[dict[str, Any]],
-        heads: frozenset[str],
-    ) -> list[Row]:
+    def _made(self, texts: Sequence[bytes], heads: frozenset[str]) -> list[Row]:
         """Something may be in the compartments of two patients: its rows come with the one they are about."""
-        rows = self._source.rows([*trees, *shared], is_plain=all(map(is_plain, texts)))
-        return [row for row in rows if row[self._patient] in heads]
+        given = [one for text in texts if (one := under(self._pseudonyms, text, self.removed))]
+        rows = self._source.rows([parsed(one) for one in given], is_plain=all(map(is_plain, given)))
+        named = {self._named(head) for head in heads}
+        return [row for row in rows if row[self._patient] in named]
+
+    def _named(self, patient: str) -> str:
+        if self._pseudonyms is None:
+            return patient
+        return self._pseudonyms.reference(f"{_PATIENT}/{patient}").removeprefix(f"{_PATIENT}/")
 
 
 class JoinedRows:
     """One file with the rows of such a table."""
 
-    def __init__(self, source: SqlTable, table: Table, sink: Sink, look: Look) -> None:
-        self.count, self.removed = 0, Counter[str]()
-        self._gathered, self._table, self._sink = Gathered(source, look), table, sink
+    def __init__(
+        self, source: SqlTable, table: Table, sink: Sink, look: Look, pseudonyms: Pseudonyms | None = None
+    ) -> None:
+        self._gathered, self._table, self._sink = Gathered(source, look, pseudonyms), table, sink
+        self.count, self.removed = 0, self._gathered.removed
 
     async def take(self, piece: Piece) -> None:
         await self._write(await self._gathered.rows(piece))

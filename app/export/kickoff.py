@@ -59,6 +59,12 @@ def flaw(name: str, issue: Issue) -> Flaw:
     return Flaw(issue, "always" if name in _NEVER_LEFT_OUT else "unless lenient")
 
 
+def without_key(place: str, *, has_key: bool) -> list[Issue]:
+    """What is wrong with asking for pseudonyms where there is no key to make them with."""
+    told = "This server has no key for pseudonyms: its operator sets DERMATOME_SECRET_PSEUDONYMS."
+    return [] if has_key else [Issue("not-supported", told, place)]
+
+
 def read(kickoff: Kickoff, searcher: Searcher, values: Mapping[str, Sequence[Value]], flaws: Sequence[Flaw]) -> Asked:
     """What is asked for. values: of the types that the operation declares; flaws: those that were found before.
 
@@ -226,7 +232,7 @@ class _Reading:
     def _pseudonymised(self) -> bool:
         given = self.values.get("_pseudonymise", ())
         is_wanted = any(each.value is True for each in given)
-        if is_wanted and not self.kickoff.has_key:
-            told = "This server has no key for pseudonyms: its operator sets DERMATOME_SECRET_PSEUDONYMS."
-            self._wrong("_pseudonymise", "not-supported", told, given[0].place)
+        if is_wanted:
+            found = without_key(given[0].place, has_key=self.kickoff.has_key)
+            self.flaws += [flaw("_pseudonymise", each) for each in found]
         return is_wanted

@@ -10,6 +10,7 @@ from app.store.exports import UNFINISHED, Figures
 
 STATES = (*UNFINISHED, "complete", "failed", "cancelled", "expired")
 JOBS, BYTES, OLDEST = "dermatome_export_jobs", "dermatome_export_file_bytes", "dermatome_export_oldest_seconds"
+DONE, FAILING = "dermatome_export_done", "dermatome_export_failing"
 
 
 def exposition(figures: Mapping[str, Figures], now: int) -> bytes:
@@ -32,6 +33,11 @@ class _Collector(Collector):
             found = self._figures.get(state, none)
             jobs.add_metric([state], found.jobs)
             size.add_metric([state], found.bytes)
-        first = min(self._figures.get(state, none).oldest for state in UNFINISHED)
+        going_on = [self._figures.get(state, none) for state in UNFINISHED]
+        done = GaugeMetricFamily(DONE, "Resources or rows that exports which are not finished have written.")
+        done.add_metric([], sum(each.done for each in going_on))
+        failing = GaugeMetricFamily(FAILING, "Exports that are not finished and whose last attempt failed.")
+        failing.add_metric([], sum(each.failing for each in going_on))
+        first = min(each.oldest for each in going_on)
         oldest.add_metric([], max(0, self._now - first) / 1_000_000)
-        yield from (jobs, size, oldest)
+        yield from (jobs, size, oldest, done, failing)

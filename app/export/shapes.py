@@ -51,8 +51,9 @@ class Tables(Protocol):
     def is_joined(self, view: str) -> bool:
         """Whether its rows are made of several resources of a patient, so that it needs whole patients."""
 
-    def shape(self, view: str, format_: str, sink: Sink, look: Look) -> Shape:
-        """A file of its rows; format_: ndjson, csv, json or parquet."""
+    def shape(self, view: str, format_: str, sink: Sink, look: Look, pseudonyms: Pseudonyms | None) -> Shape:
+        """A file of its rows, made of resources under pseudonyms where there are any; format_: ndjson, csv, json or
+        parquet."""
 
 
 class Measured:
@@ -70,6 +71,15 @@ class Measured:
     @property
     def sha256(self) -> str:
         return self._hash.hexdigest()
+
+
+def under(pseudonyms: Pseudonyms | None, text: bytes, removed: Counter[str]) -> bytes:
+    """A text as it may be given on, b"" where it may not. What is taken out of it is counted."""
+    if pseudonyms is None:
+        return text
+    text, gone = pseudonyms.resource(text)
+    removed.update(gone)
+    return text
 
 
 class _Head(msgspec.Struct):
@@ -107,9 +117,7 @@ class Resources:
         return _joined(made)
 
     def _line(self, text: bytes) -> bytes:
-        if self._pseudonyms:
-            text, removed = self._pseudonyms.resource(text)
-            self.removed.update(removed)
+        text = under(self._pseudonyms, text, self.removed)
         if self._elements and text:
             text = self._part(text)
         return text

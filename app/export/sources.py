@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from app.export.files import Sink
 from app.export.joined import JoinedRows
-from app.export.shapes import Look, Shape
+from app.export.shapes import Look, Pseudonyms, Shape
 from app.export.tables import ViewRows, compiled, table
 from app.fhir.json import parse_object
 from app.fhir.outcomes import Issue, Refused
@@ -43,8 +43,8 @@ class ViewTables:
     def is_joined(self, view: str) -> bool:
         return isinstance(source_of(view), SqlTable)
 
-    def shape(self, view: str, format_: str, sink: Sink, look: Look) -> Shape:
+    def shape(self, view: str, format_: str, sink: Sink, look: Look, pseudonyms: Pseudonyms | None) -> Shape:
         source = source_of(view)
         if isinstance(source, SqlTable):
-            return JoinedRows(source, table(format_, source.columns), sink, look)
-        return ViewRows(source, format_, sink)
+            return JoinedRows(source, table(format_, source.columns), sink, look, pseudonyms)
+        return ViewRows(source, format_, sink, pseudonyms)

@@ -13,7 +13,7 @@ import msgspec
 
 from app.export.files import Sink
 from app.export.parquet import ParquetTable
-from app.export.shapes import Piece
+from app.export.shapes import Piece, Pseudonyms, under
 from app.fhir.fhirpath.model import r4_model
 from app.fhir.json import parse_object
 from app.fhir.outcomes import Issue, Refused
@@ -156,8 +156,8 @@ def is_plain(text: bytes) -> bool:
 class ViewRows:
     """One file with the rows of a view."""
 
-    def __init__(self, view: View, format_: str, sink: Sink) -> None:
-        self.count, self.removed = 0, Counter[str]()
+    def __init__(self, view: View, format_: str, sink: Sink, pseudonyms: Pseudonyms | None = None) -> None:
+        self.count, self.removed, self._pseudonyms = 0, Counter[str](), pseudonyms
         self._view, self._sink, self._table = view, sink, table(format_, view.columns)
 
     async def take(self, piece: Piece) -> None:
@@ -169,6 +169,7 @@ class ViewRows:
             await self._sink.write(made)
 
     def _made(self, piece: Piece) -> bytes:
-        rows = [row for _, text in piece for row in rows_of(self._view, text)]
+        texts = (under(self._pseudonyms, text, self.removed) for _, text in piece)
+        rows = [row for text in texts if text for row in rows_of(self._view, text)]
         self.count += len(rows)
         return self._table.rows(rows)

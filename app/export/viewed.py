@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
+from time import monotonic
 from typing import Any
 
 from app.export.joined import Gathered
 from app.export.tables import Row, Table, rows_of
+from app.fhir.outcomes import Issue, Refused
 from app.store.database import Database
 from app.store.exported import Chosen, blocks, lines, texts
 from app.store.repository import Key, read_all
@@ -77,11 +80,11 @@ async def joined(
 
 
 async def posted(
-    resources: Sequence[Mapping[str, Any]], view: View | SqlTable, table: Table, limit: int | None
+    resources: Sequence[Mapping[str, Any]], view: View | SqlTable, table: Table, limit: int | None, *, seconds: float
 ) -> AsyncGenerator[bytes, None]:
-    """The same of resources that were posted, whatever their shape."""
-    limited = Limited(limit)
-    made = await asyncio.to_thread(lambda: list(_of_resources(resources, view, table, limited)))
+    """The same of resources that were posted, whatever their shape. Raises Refused where it takes longer than that."""
+    limited, until = Limited(limit), monotonic() + (seconds or inf)
+    made = await asyncio.to_thread(lambda: list(_of_resources(resources, view, table, limited, until)))
     for each in made:
         yield each
     yield await asyncio.to_thread(table.end)
@@ -97,7 +100,7 @@ def _of_texts(view: View, table: Table, found: Sequence[bytes], limited: Limited
 
 
 def _of_resources(
-    resources: Sequence[Mapping[str, Any]], view: View | SqlTable, table: Table, limited: Limited
+    resources: Sequence[Mapping[str, Any]], view: View | SqlTable, table: Table, limited: Limited, until: float
 ) -> Iterator[bytes]:
     if isinstance(view, SqlTable):
         yield table.rows(limited.of(list(view.rows(resources))))
@@ -105,4 +108,8 @@ def _of_resources(
     for resource in resources:
         if limited.is_over:
             return
+        if monotonic() > until:
+            # A thread that goes on and on is one that others wait for.
+            told = "The rows of these resources take too long: post fewer at once, or a simpler view."
+            raise Refused([Issue("too-costly", told)])
         yield table.rows(limited.of(view.rows(resource)))

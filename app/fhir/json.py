@@ -38,7 +38,7 @@ class _Flaw(ValueError):
         super().__init__(sentence)
 
 
-def parse(text: bytes) -> Any:
+def parse(text: bytes, *, depth: int = MAX_DEPTH) -> Any:
     """The JSON value of UTF-8 text, decimals exact. Raises Refused for anything that could not be kept as sent:
     not JSON, not UTF-8, a name twice in one object, NUL or lone surrogates, numbers out of range, too deep."""
     try:
@@ -54,16 +54,16 @@ def parse(text: bytes) -> Any:
         told = f"The body is not JSON: {error.msg} at line {line}, column {column}."
         raise Refused([Issue("structure", told, rule="dmt-json", line=line, column=column)]) from None
     except RecursionError:
-        raise Refused([_too_deep()]) from None
+        raise Refused([_too_deep(depth)]) from None
     if b"\\u" in text:
         _refuse_unstorable(value)
-    _refuse_too_deep(value)
+    _refuse_too_deep(value, depth)
     return value
 
 
-def parse_object(text: bytes) -> dict[str, Any]:
+def parse_object(text: bytes, *, depth: int = MAX_DEPTH) -> dict[str, Any]:
     """Like parse, for a body that must be one JSON object."""
-    value = parse(text)
+    value = parse(text, depth=depth)
     if not isinstance(value, dict):
         told = "The body must be one JSON object."
         raise Refused([Issue("structure", told, rule="dmt-json-object", expected="an object", line=1, column=1)])
@@ -177,13 +177,13 @@ def _refuse_unstorable(value: Any) -> None:
         raise Refused([Issue("structure", "A string contains half of a surrogate pair.", rule="dmt-json-character")])
 
 
-def _refuse_too_deep(value: Any) -> None:
+def _refuse_too_deep(value: Any, depth: int) -> None:
     level = [value]
-    for _ in range(MAX_DEPTH):
+    for _ in range(depth):
         level = [child for node in level for child in _children(node)]
         if not level:
             return
-    raise Refused([_too_deep()])
+    raise Refused([_too_deep(depth)])
 
 
 def _children(node: Any) -> Iterable[Any]:
@@ -192,8 +192,8 @@ def _children(node: Any) -> Iterable[Any]:
     return node if type(node) is list else ()
 
 
-def _too_deep() -> Issue:
-    return Issue("structure", f"The body is nested deeper than {MAX_DEPTH} levels.", rule="dmt-json-depth")
+def _too_deep(depth: int) -> Issue:
+    return Issue("structure", f"The body is nested deeper than {depth} levels.", rule="dmt-json-depth")
 
 
 _HOOKS: dict[str, Any] = {

@@ -111,7 +111,23 @@ class NotReady(Refused):
 
 
 class TooMany(Refused):
-    """More at a time than this server serves: the same request may be answered later."""
+    """More at a time than this server serves one: the same request may be answered later. after: in seconds."""
+
+    def __init__(self, issues: Iterable[Issue], after: int = 2) -> None:
+        super().__init__(issues)
+        self.after = after
+
+
+class Busy(Refused):
+    """More at a time than this server serves all: the same request may be answered soon."""
+
+
+class Misdirected(Refused):
+    """A request for a host that this server is not."""
+
+
+class Late(Refused):
+    """A request that did not arrive in the time there is for it."""
 
 
 class Failed(Refused):

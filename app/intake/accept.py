@@ -22,6 +22,7 @@ from app.intake.links import checkable
 from app.intake.own import Own
 from app.intake.patches import Ready, needs_reading, ready
 from app.intake.policy import Policy
+from app.intake.rights import require_rights
 from app.intake.rounds import PATIENT_ROUNDS, ROUNDS, SECONDS, Moved, Turns, pause
 from app.intake.saving import Saving
 from app.intake.subsets import subset_issues
@@ -55,7 +56,8 @@ class Intake:
     decided, if responses are to be scored, how, and the definitions that are ours.
 
     telling: which targets are told of a type, as it stands in a write transaction. ring: wakes those who tell them.
-    rules: what else is asked of a write, by those who act on what it says, as on a Subscription.
+    rules: what else is asked of a write, by those who act on what it says, as on a Subscription. seals: what is done to
+    one after it was checked, so that what nobody may read is not stored in clear.
     """
 
     database: Database
@@ -72,14 +74,17 @@ class Intake:
     turns: Turns = field(default_factory=Turns)
     ring: Callable[[], None] = lambda: None
     rules: Sequence[Rule] = ()
+    seals: Callable[[Write], Write] = lambda write: write
 
     async def accept(self, writes: Sequence[Write], caller: Caller, answer: Answers) -> Answer:
         """Do all the writes in one transaction and give the answer made from what became of them.
 
         answer: is called inside the transaction; what it reads by the database then is the state the writes made.
         The same Idempotency-Key with the same request gets the first answer again and nothing is done.
-        Raises Refused (or a kind of it) with every issue; then nothing was changed.
+        Raises Refused (or a kind of it) with every issue; then nothing was changed. Forbidden where the one who looks
+        (app/store/sight.py) may not do it.
         """
+        require_rights(writes)
         async with self.turns.of(f"{w.type}/{w.id}?{w.condition}" for w in writes if w.method == "PATCH"):
             made = await self._in_turn(writes, caller, answer)
         self.ring()
@@ -142,7 +147,8 @@ class Intake:
                 made = await ready(
                     writes, connection, partial(Conditions, self.searcher, base=caller.base), self.policy
                 )
-        return replace(made, warnings=await self._checked(made, caller))
+        warnings = await self._checked(made, caller)
+        return replace(made, warnings=warnings, writes=[self.seals(write) for write in made.writes])
 
     async def _transaction(
         self,
@@ -172,7 +178,7 @@ class Intake:
             return await self._answered(connection, written, caller, answer)
 
     def _locks(self, made: Ready, caller: Caller, state: int | None) -> frozenset[Lock]:
-        own = [Lock(f"idempotency {caller.idempotency_key}")] if caller.idempotency_key else []
+        own = [_key_lock(caller)] if caller.key else []
         kept = [LOCK] if state is not None else []
         concerned = (lock for write in made.writes for lock in locks(write))
         referred = reference_locks(made.writes, self.policy, caller)
@@ -206,15 +212,26 @@ class Intake:
         with seen_from(connection):
             given = answer(written)
             made = await given if isawaitable(given) else given
-        if caller.idempotency_key:
-            key = caller.idempotency_key
-            await idempotency.remember(connection, key, caller.request_hash, made, self.clock())
+        if caller.key:
+            await idempotency.remember(connection, caller.key, made, self.clock())
         return made
 
     async def recall(self, caller: Caller) -> Answer | None:
         """The answer already given to this Idempotency-Key, so that nothing has to be checked again."""
         async with self.database.reading() as connection:
             return await _recalled(connection, caller)
+
+    async def keep(self, caller: Caller, answer: Answer) -> Answer:
+        """Remember an answer that no one transaction has made, as that of a batch, whose entries are remembered each
+        with its write. Of two who make it at once the first is the answer."""
+        if not caller.key:
+            return answer
+        async with self.database.writing() as connection:
+            await self.database.lock(connection, [_key_lock(caller)])
+            if replay := await _recalled(connection, caller):
+                return replay
+            await idempotency.remember(connection, caller.key, answer, self.clock())
+        return answer
 
     def check(self, writes: Sequence[Write]) -> list[list[Issue]]:
         """The warnings about each write. Raises Refused if any has an error."""
@@ -261,9 +278,12 @@ class Intake:
 
 
 async def _recalled(connection: Connection, caller: Caller) -> Answer | None:
-    if not caller.idempotency_key:
-        return None
-    return await idempotency.recall(connection, caller.idempotency_key, caller.request_hash)
+    return await idempotency.recall(connection, caller.key) if caller.key else None
+
+
+def _key_lock(caller: Caller) -> Lock:
+    """Who sends the same key meanwhile waits for the first answer."""
+    return Lock(f"idempotency {caller.client} {caller.idempotency_key}")
 
 
 def _without_errors(found: list[list[Issue]]) -> list[list[Issue]]:

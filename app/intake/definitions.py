@@ -20,6 +20,7 @@ from app.store import definitions as store
 from app.store import repository
 from app.store.database import Connection, Database, Lock, Unavailable
 from app.store.repository import Key, Stored
+from app.store.sight import wholly
 from app.validation.packages.definitions import Definitions
 from app.validation.packages.shapes import DEFINITION_TYPES
 from app.validation.snapshots.broken import Flaw
@@ -96,7 +97,9 @@ class PostedDefinitions:
                     return
                 versions = await store.versions(connection, DEFINITION_TYPES, self._own)
                 changed = [key for key, version in versions.items() if self._versions.get(key) != version]
-                found = await repository.read_all(connection, changed)
+                # Whoever asks first, they are in force for everybody.
+                with wholly():
+                    found = await repository.read_all(connection, changed)
             fresh = await asyncio.to_thread(_parsed, found)
             # In the order of first creation: of two with one url the older counts.
             self._posted = {key: fresh.get(key) or self._posted[key] for key in versions}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from app.fhir import json as lossless
 from app.fhir.canonicals import claimed_profiles
 from app.fhir.outcomes import Conflict, Issue, Refused, Severity
 from app.fhir.references import local, located, references
@@ -14,17 +15,20 @@ from app.intake.problems import Problems
 from app.intake.versions import Placed
 from app.intake.writes import Caller, Write, Written
 from app.profiles import shared_json
+from app.store import repository, sight
 from app.store.database import Connection, Lock
 from app.store.references import held, referrers, versions_held
-from app.store.repository import Key
+from app.store.repository import Key, Stored
+from app.store.sight import wholly
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A write and what became of it."""
+    """A write, what became of it, and what was there before."""
 
     placed: Placed
     written: Written
+    before: Stored | None = None
 
     @property
     def is_change(self) -> bool:
@@ -74,8 +78,23 @@ class Integrity:
         asked = [each for one in stored for each in self._pointing(one)]
         here = await held(self.connection, (each.key for each in asked if not each.version))
         versions = await versions_held(self.connection, (each.named for each in asked if each.version))
-        lost = (e for e in asked if (e.named not in versions if e.version else e.key not in here))
+        hidden = await self._hidden(asked, done)
+        lost = (e for e in asked if e in hidden or (e.named not in versions if e.version else e.key not in here))
         return [(each.place, self._not_here(each)) for each in lost]
+
+    async def _hidden(self, asked: Sequence[_Pointing], done: Sequence[Done]) -> set[_Pointing]:
+        """References to what a limited client may not see. To it this is not here, and it learns no more by pointing
+        there; but what it writes along with them it knows, and so what was referred to before."""
+        looking = sight.current()
+        if looking is None:
+            return set()
+        with wholly():
+            there = await repository.read_all(self.connection, (each.key for each in asked))
+        found = await repository.seen(self.connection, list(there.values()), "rs")
+        known = {one.placed.key for one in done} | {(each.type, each.id) for each in found}
+        changed = [one for one in done if not one.placed.is_derived]
+        before = {one.placed.place: _links(one.before, self.caller.base) for one in changed}
+        return {each for each in asked if each.key not in known and each.key not in before[each.place]}
 
     def _pointing(self, placed: Placed) -> Iterator[_Pointing]:
         """The references that must be looked at: others need no look where nobody hears of them."""
@@ -102,16 +121,31 @@ class Integrity:
         is_allowed = self.policy.delete_referred == "allow" and not self.caller.wants_outcome
         if not gone or is_allowed or self.caller.is_system:
             return []
-        found = await referrers(self.connection, gone)
+        found = {key: _seen(types) for key, types in (await referrers(self.connection, gone)).items()}
         return [(gone[key].place, self._still_referred(gone[key].write, types)) for key, types in found.items()]
 
     def _still_referred(self, write: Write, types: Mapping[str, int]) -> Issue:
         count = sum(types.values())
-        which = ", ".join(f"{type_}: {number}" for type_, number in sorted(types.items()))
+        which = ", ".join(f"{type_ or 'others'}: {number}" for type_, number in sorted(types.items()))
         told = f"{count} {'resource refers' if count == 1 else 'resources refer'} to this {write.type} ({which})"
         if self.policy.delete_referred == "refuse":
             return Issue("conflict", f"{told}; delete them first, or with it.", write.path, rule="dmt-still-referred")
         return Issue("informational", f"{told}; it was deleted.", write.path, "warning", "dmt-still-referred")
+
+
+def _links(stored: Stored | None, base: str) -> set[Key]:
+    """What a stored version refers to here."""
+    tree = lossless.parse_object(stored.content) if stored and stored.content else {}
+    return {key[:2] for link in references(tree) if (key := local(link, base))}
+
+
+def _seen(types: Mapping[str, int]) -> dict[str, int]:
+    """How many there are of each type, without naming ("") those that the one who looks may not see all of."""
+    looking, found = sight.current(), dict[str, int]()
+    for type_, number in types.items():
+        name = type_ if looking is None or looking.is_whole("rs", type_) else ""
+        found[name] = found.get(name, 0) + number
+    return found
 
 
 def is_looked_at(policy: Policy, caller: Caller) -> bool:

@@ -10,11 +10,13 @@ from app.intake.conditions import Conditions
 from app.intake.policy import Policy
 from app.intake.problems import Problems
 from app.intake.resolution import required
-from app.intake.versions import require_here, require_match
+from app.intake.rights import standing
+from app.intake.versions import Placed, require_here, require_match
 from app.intake.writes import Write
 from app.store import repository
 from app.store.database import Connection
 from app.store.repository import Stored
+from app.store.sight import wholly
 from app.validation.packages.shapes import DEFINITION_TYPES
 
 
@@ -53,11 +55,18 @@ async def ready(
             match = write.id or await asked.match(write.type, write.condition, write.path)
             foreseen[place] = match
             if write.method == "PATCH":
-                current = await repository.read(connection, write.type, required(write, match))
+                current = await _known(connection, Placed(place, replace(write, id=required(write, match))))
                 made[place], based_on[place] = _patched(replace(write, id=match), current, policy.max_body_bytes)
                 made[place] = replace(made[place], id=write.id)
     problems.refuse()
     return Ready(writes, made, foreseen, based_on)
+
+
+async def _known(connection: Connection, one: Placed) -> Stored | None:
+    """What is there, as far as the one who patches may know of it. Raises Forbidden like Standing.of."""
+    with wholly():
+        found = await repository.read(connection, *one.key)
+    return (await standing(connection, [one], {one.key: found} if found else {})).of(one)
 
 
 def _patched(write: Write, current: Stored | None, most: int) -> tuple[Write, int]:

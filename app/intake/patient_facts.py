@@ -10,7 +10,7 @@ from app.mapping.elements import Resource, target
 from app.mapping.facts.medicines import MEDICINE_TYPES, TAKEN, USED
 from app.mapping.facts.observed import SAYS, codes_of_facts
 from app.pain.content import Content
-from app.store import repository
+from app.store import repository, sight
 from app.store.database import Connection, Database
 from app.store.repository import Stored
 from app.store.search import Searcher, escaped, search
@@ -40,8 +40,11 @@ class PatientFacts:
         """also: further resources by name, such as the diagnosis of a plan."""
         held: dict[str, Resource] = {}
         notes: list[str] = []
+        looking = sight.current()
         async with self.database.reading() as connection:
             for kind, asked, most in self._asked():
+                if looking and not looking.may("s", kind):
+                    continue
                 given = [("patient", patient_ref), *asked]
                 query = replace(self.searcher.parse(kind, given, strict=True), count=most)
                 page = await search(connection, query)
@@ -49,6 +52,9 @@ class PatientFacts:
                 if page.next and most == MOST:
                     notes.append(f"There are more than {MOST} {kind}s; the rules looked at the {MOST} changed last.")
             held |= await _read(connection, [patient_ref, *also, *_linked(held.values())])
+        cut = sorted({kind for kind, *_ in self._asked() if looking and looking.is_cut("s", kind)})
+        if cut:
+            notes.append(f"The rules did not look at all {', '.join(cut)}: the scopes of this token do not cover them.")
         return Holding(held, tuple(notes))
 
     def _asked(self) -> Iterator[tuple[str, Pairs, int]]:

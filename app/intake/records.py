@@ -7,7 +7,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from app.fhir import json as lossless
-from app.fhir.outcomes import Gone, Issue, NotFound
+from app.fhir.outcomes import Forbidden, Gone, Issue, NotFound
 from app.fhir.references import is_id, local, references
 from app.intake.accept import Intake
 from app.intake.patient_facts import PatientFacts
@@ -20,10 +20,11 @@ from app.mapping.revision import belongs
 from app.pain.concepts import Identifier
 from app.pain.content import Content
 from app.pain.errors import Problem, Rejected
-from app.store import repository
+from app.store import repository, sight
 from app.store.database import Connection
 from app.store.repository import Stored
 from app.store.search import escaped, matching_ids, search
+from app.store.sight import wholly
 
 _MOST_PARTS = 1_000
 # A part that has parts of its own: what a procedure left in the patient.
@@ -79,18 +80,26 @@ class Records:
             if anchor.deleted or is_error(resource):
                 kept = f"/fhir/{kind.anchor}/{record_id}/_history"
                 raise Gone([Issue("deleted", f"{where} was withdrawn or deleted; its history is at {kept}.")])
-            others = await _linked(connection, resource)
-            for part_type, parameter in kind.points_back:
-                given = [(parameter, name(resource))]
-                query = self.intake.searcher.parse(part_type, given, strict=True)
-                others += (await search(connection, replace(query, count=_MOST_PARTS))).matches
-            parts = [(one, part) for one in others if belongs(resource, part := _parsed(one))]
-            for made in [part for one, part in parts if one.type == _HAS_PARTS]:
-                left = await _linked(connection, made)
-                parts += [(one, part) for one in left if belongs(made, part := _parsed(one))]
+            # A record is shown and amended whole or not at all: half of one says something else.
+            with wholly():
+                parts = await self._parts(connection, kind, resource)
+            await _require_seen(connection, kind, [one for one, _ in parts])
         own = [resource, *(part for one, part in parts if one.type != ISSUE)]
         issues = [part for one, part in parts if one.type == ISSUE]
         return Record(kind, [anchor, *(one for one, _ in parts)], own, issues)
+
+    async def _parts(self, connection: Connection, kind: Kind, resource: Resource) -> list[tuple[Stored, Resource]]:
+        """What belongs to the anchor of a record."""
+        others = await _linked(connection, resource)
+        for part_type, parameter in kind.points_back:
+            given = [(parameter, name(resource))]
+            query = self.intake.searcher.parse(part_type, given, strict=True)
+            others += (await search(connection, replace(query, count=_MOST_PARTS))).matches
+        parts = [(one, part) for one in others if belongs(resource, part := _parsed(one))]
+        for made in [part for one, part in parts if one.type == _HAS_PARTS]:
+            left = await _linked(connection, made)
+            parts += [(one, part) for one in left if belongs(made, part := _parsed(one))]
+        return parts
 
     def clinical(self, record: Record) -> Any:
         """What the record says, in the clinic's terms. Raises Rejected if others wrote it in another form."""
@@ -152,6 +161,20 @@ class Records:
         query = self.intake.searcher.parse("Patient", [("identifier", _searched(who))], strict=True)
         async with self.intake.database.reading() as connection:
             return [f"Patient/{found}" for found in await matching_ids(connection, query)]
+
+
+async def _require_seen(connection: Connection, kind: Kind, parts: Sequence[Stored]) -> None:
+    """Raises Forbidden where the one who looks may not read all parts of a record, whether it has such parts or not."""
+    looking = sight.current()
+    if looking is None:
+        return
+    seen = await repository.seen(connection, list(parts))
+    hidden = {one.type for one in parts} - {one.type for one in seen} if len(seen) < len(parts) else set()
+    needed = {part_type for part_type, _ in kind.points_back if not looking.may("r", part_type)}
+    if len(seen) < len(parts) or needed:
+        types = ", ".join(sorted(hidden | needed)) or "its parts"
+        told = f"The scopes of this token do not let it read all of this record: {types}."
+        raise Forbidden([Issue("forbidden", told, rule="dmt-scope")])
 
 
 async def _linked(connection: Connection, resource: Resource) -> list[Stored]:

@@ -16,13 +16,15 @@ from app.intake.patches import Ready, needs_reading
 from app.intake.policy import Policy
 from app.intake.problems import Problems
 from app.intake.resolution import Resolver, concerned, refuse_twice, rivals
+from app.intake.rights import require_covered, shown, standing
 from app.intake.rounds import Moved
 from app.intake.versions import Placed, given_id, next_version
 from app.intake.writes import Caller, Written
-from app.store import repository
+from app.store import granted, repository
 from app.store.database import Connection, Lock
 from app.store.parameters import SearchParameters
 from app.store.repository import Change, Stored
+from app.store.sight import wholly
 
 # Business of this server: a Subscription that were told to another one would notify from there as well.
 _OF_THIS_SERVER = frozenset({"Subscription"})
@@ -61,15 +63,29 @@ class Saving:
         derived, notes = await self._derived(placed)
         done = await self._store([*placed, *deleted, *derived])
         self.problems.refuse()
+        await require_covered(self.connection, ((one.placed, one.written) for one in done), self.problems)
+        self.problems.refuse()
+        await self._keep_grants(done)
         told = await Integrity(self.connection, self.policy, self.caller, self.problems).look(done)
         self.problems.refuse()
-        return _by_place(len(made.writes), done, [told, notes])
+        made_of = _by_place(len(made.writes), done, [told, notes])
+        return [await shown(self.connection, written) for written in made_of]
+
+    async def _keep_grants(self, done: Sequence[Done]) -> None:
+        """Whoever is notified later is told what the subscriber may read now; our own changes alter nothing."""
+        if self.caller.is_system or self.caller.is_local:
+            return
+        written = [one for one in done if one.placed.write.type == "Subscription" and one.is_change]
+        gone = [one.placed.write.id for one in written if one.written.stored.deleted]
+        await granted.forget(self.connection, gone)
+        await granted.keep(self.connection, (one.placed.write.id for one in written if one.placed.write.id not in gone))
 
     async def _derived(self, placed: Sequence[Placed]) -> tuple[list[Placed], dict[int, list[Issue]]]:
         """What follows from the writes and is written with them, and what is to be told of that."""
         if self.extraction is None:
             return [], {}
-        return await self.extraction.parts(self.connection, placed, self.now, self.caller.base)
+        with wholly():
+            return await self.extraction.parts(self.connection, placed, self.now, self.caller.base)
 
     async def _resolved(
         self, made: Ready, resolver: Resolver, deleted: Sequence[Placed]
@@ -129,11 +145,14 @@ class Saving:
     async def _store(self, placed: Sequence[Placed]) -> list[Done]:
         """Store what each makes of what is current. Of one that cannot be, the problem is kept."""
         known = [one.key for one in placed if one.write.id and not one.is_fresh]
-        current = await repository.read_all(self.connection, known)
+        with wholly():
+            current = await repository.read_all(self.connection, known)
+        stands = await standing(self.connection, placed, current)
         done = []
         for one in placed:
             with self.problems.kept():
-                done.append(Done(one, next_version(one, current.get(one.key), self.policy, self.now)))
+                before = stands.of(one)
+                done.append(Done(one, next_version(one, before, self.policy, self.now), before))
         await repository.save(
             self.connection,
             in_order([self._change(one) for one in done if one.is_change], current, self.caller.base),

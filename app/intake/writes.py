@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from app.fhir.outcomes import Issue
 from app.fhir.patch import Patch
+from app.store.idempotency import Key
 from app.store.repository import Stored
 
 Method = Literal["POST", "PUT", "PATCH", "DELETE"]
@@ -55,6 +56,7 @@ class Written:
     """What became of one write: the version that now stands, and the warnings about it.
 
     others: the further deletions of a conditional delete that met several. derived: what was written because of it.
+    is_shown: whether whoever asked may read what now stands.
     """
 
     outcome: Outcome
@@ -62,11 +64,14 @@ class Written:
     warnings: tuple[Issue, ...] = ()
     others: tuple[Stored, ...] = ()
     derived: tuple[Stored, ...] = ()
+    is_shown: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who asks: actor for the audit, request id, and the client's Idempotency-Key with the request it covers.
+
+    client: whose key it is; nobody else's is the same key.
 
     base: the address of this server's FHIR endpoint as the client sees it. wants_outcome: whether warnings are asked
     for too. tells_dangling: whether it tells about references that lead nowhere itself, so that they are not refused.
@@ -79,11 +84,17 @@ class Caller:
     base: str = ""
     idempotency_key: str = ""
     request_hash: str = ""
+    client: str = ""
     wants_outcome: bool = False
     tells_dangling: bool = False
     is_system: bool = False
     origin: str = ""
     is_local: bool = False
+
+    @property
+    def key(self) -> Key | None:
+        """The key by which the answer is remembered, None without one."""
+        return Key(self.client, self.idempotency_key, self.request_hash) if self.idempotency_key else None
 
 
 def request_hash(*parts: bytes | str) -> str:

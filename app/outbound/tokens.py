@@ -21,6 +21,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
+from app.outbound.bare import bare
 from app.outbound.reading import Unread, bounded
 
 # The specification allows five minutes at most; clocks differ.
@@ -110,18 +111,26 @@ class SmartAuth(httpx.Auth):
         registration = self._read()
         async with self._open() as client:
             url = registration.token_url or await _discovered(client, registration.base_url)
-            form = {
-                "grant_type": "client_credentials",
-                "scope": registration.scope,
-                "client_assertion_type": _ASSERTION_TYPE,
-                "client_assertion": assertion(registration, url, time.time()),
-            }
+            form = _form(registration, url, time.time())
             told = await _json(client, "POST", url, "The token endpoint", data=form)
         token, seconds = told.get("access_token"), told.get("expires_in", _DEFAULT_SECONDS)
         if not isinstance(token, str) or str(told.get("token_type", "")).lower() != "bearer":
             raise NoToken("The token endpoint gave no bearer token.")
         is_number = isinstance(seconds, int | float) and seconds >= 0
         return bearer(token), min(seconds, _MOST_SECONDS) if is_number else _DEFAULT_SECONDS
+
+
+async def requested(registration: Registration, clock: Callable[[], float]) -> str:
+    """One token, as an operator asks for it to try a registration out. Raises NoToken, also where nobody answers."""
+    async with bare(timeout=httpx.Timeout(10)) as client:
+        try:
+            url = registration.token_url or await _discovered(client, registration.base_url)
+            told = await _json(client, "POST", url, "The token endpoint", data=_form(registration, url, clock()))
+        except NoToken:
+            raise
+        except httpx.HTTPError as error:
+            raise NoToken(f"{registration.base_url} cannot be reached ({type(error).__name__}).") from None
+    return bearer(str(told.get("access_token", ""))).removeprefix("Bearer ")
 
 
 async def _discovered(client: httpx.AsyncClient, base_url: str) -> str:
@@ -132,6 +141,15 @@ async def _discovered(client: httpx.AsyncClient, base_url: str) -> str:
     if base_url.lower().startswith("https:") and not url.startswith("https:"):
         raise NoToken(f"Its {_DISCOVERY} names a token endpoint without TLS.")
     return url
+
+
+def _form(registration: Registration, url: str, now: float) -> dict[str, str]:
+    return {
+        "grant_type": "client_credentials",
+        "scope": registration.scope,
+        "client_assertion_type": _ASSERTION_TYPE,
+        "client_assertion": assertion(registration, url, now),
+    }
 
 
 def assertion(registration: Registration, audience: str, now: float) -> str:

@@ -1,8 +1,8 @@
 """What can stand in an address in place of a type or an id.
 
-Names that begin with _ or $ are reserved in every place (R4 3.1.0, style guide), and so are metadata and ViewDefinition
-(no type of R4, routers/views.py) at the root: they are never a type or an id, so that a method they do not have is a
-405 and not a search for such a resource.
+Names that begin with _ or $ are reserved in every place (R4 3.1.0, style guide), and so are metadata, ViewDefinition
+(no type of R4, routers/views.py) and .well-known (RFC 8615) at the root: they are never a type or an id, so that a
+method they do not have is a 405 and not a search for such a resource.
 """
 
 from starlette.convertors import Convertor, register_url_convertor
@@ -19,7 +19,7 @@ class _Name(Convertor[str]):
 
 
 class _TypeName(_Name):
-    regex = "(?!(?:metadata|ViewDefinition)(?:/|$))[^/_$][^/]*"
+    regex = r"(?!(?:metadata|ViewDefinition|\.well-known)(?:/|$))[^/_$][^/]*"
 
 
 register_url_convertor("type", _TypeName())

@@ -54,10 +54,14 @@ def _derived(request: Request, done: Written) -> list[str]:
 
 
 def shown(request: Request, done: Written, wanted: str) -> bytes:
-    """The body the client prefers: "minimal", "representation" or "OperationOutcome"; a deletion shows nothing else."""
+    """The body the client prefers: "minimal", "representation" or "OperationOutcome"; a deletion shows nothing else.
+
+    What the client may not read is not shown to it.
+    """
     if wanted == "OperationOutcome":
         return lossless.dumps(operation_outcome([*_of_deletion(done), *errors.placed_now(request, done.warnings)]))
-    return b"" if wanted == "minimal" else done.stored.content or b""
+    is_shown = wanted != "minimal" and done.is_shown
+    return (done.stored.content or b"") if is_shown else b""
 
 
 def _of_deletion(done: Written) -> list[Issue]:

@@ -18,6 +18,7 @@ from app.routers.exchange import service
 
 FORM = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 1_000
+_BEFORE_A_VALUE = (b",", b"[", b"{", b"<")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -33,7 +34,7 @@ async def read_body(request: Request) -> Body:
     """The JSON object of the body, no larger than the limit. Raises Refused or a kind of it."""
     negotiation.body_format(request, json_only=True)
     text = await _received(request)
-    return Body(text, lossless.parse_object(text))
+    return Body(text, lossless.parse_object(text, depth=_depth(request)))
 
 
 async def read_fhir(request: Request) -> Body:
@@ -57,7 +58,7 @@ async def read_patch(request: Request) -> tuple[bytes, Patch]:
     if media_type == "application/fhir+xml":
         tree: object = (await _from_xml(request, text)).tree
     else:
-        tree = lossless.parse(text)
+        tree = lossless.parse(text, depth=_depth(request))
         if isinstance(tree, dict):
             request.state.posted = Posted(text, tree)
     return text, read_document(media_type, tree)
@@ -77,14 +78,14 @@ async def read_form(request: Request) -> list[tuple[str, str]]:
 
 
 def _from_json(request: Request, text: bytes) -> Body:
-    body = Body(text, lossless.parse_object(text))
+    body = Body(text, lossless.parse_object(text, depth=_depth(request)))
     request.state.posted = Posted(body.text, body.tree)
     return body
 
 
 async def _from_xml(request: Request, text: bytes) -> Body:
     read = await asyncio.to_thread(from_xml, text) if len(text) > LARGE else from_xml(text)
-    body = Body(read.text, lossless.parse_object(read.text))
+    body = Body(read.text, lossless.parse_object(read.text, depth=_depth(request)))
     request.state.posted = PostedXml(read, body.tree)
     return body
 
@@ -100,7 +101,19 @@ async def _received(request: Request) -> bytes:
         text += chunk
         if len(text) > limit:
             raise _too_large(limit)
+    _require_few(text, service(request).settings.max_body_values)
     return bytes(text).removeprefix(_BYTE_ORDER_MARK)
+
+
+def _require_few(text: bytearray, most: int) -> None:
+    """Raises TooLarge for more values than that: what a text takes in memory is told by them, not by its length."""
+    # Each value but the first has one of these before it, in JSON or XML; most texts are shorter than so many.
+    if len(text) > most and sum(map(text.count, _BEFORE_A_VALUE)) > most:
+        raise TooLarge([Issue("too-long", f"The body holds more than the {most} values this server takes.")])
+
+
+def _depth(request: Request) -> int:
+    return service(request).settings.max_body_depth
 
 
 def _too_large(limit: int) -> TooLarge:

@@ -1,5 +1,6 @@
 """The FHIR door: batches and transactions (R4 3.1.0.11)."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -41,7 +42,8 @@ async def process_bundle(request: Request) -> Response:
     checker = service(request).validator
     asked = read_bundle(body.text, body.tree, checker, checker.resource_types, fhir_base(request))
     caller = exchange.caller(request, body.text)
-    made = await (_transaction if asked.kind == "transaction" else _batch)(request, asked, caller)
+    replay = await service(request).intake.recall(caller)
+    made = replay or await (_transaction if asked.kind == "transaction" else _batch)(request, asked, caller)
     return exchange.respond(request, made)
 
 
@@ -65,7 +67,8 @@ async def _transaction(request: Request, asked: Asked, caller: Caller) -> Answer
         return await parts.intake.accept(writes, caller, answer)
     async with parts.database.reading() as connection:
         with seen_from(connection):
-            return await answer([])
+            made = await answer([])
+    return await parts.intake.keep(caller, made)
 
 
 async def _read(request: Request, call: Call) -> Entry:
@@ -80,13 +83,22 @@ async def _read(request: Request, call: Call) -> Entry:
 
 
 async def _batch(request: Request, asked: Asked, caller: Caller) -> Answer:
-    """Each entry by itself; with an Idempotency-Key each entry's outcome is remembered with its write."""
+    """Each entry by itself. With an Idempotency-Key each entry's outcome is remembered with its write, so that what is
+    sent again after a failure goes on there; and then the whole, unless an entry may do better the next time."""
     wanted = exchange.returned(request, "minimal")
     entries = []
     for number, entry in enumerate(asked.entries):
         key = f"{caller.idempotency_key}\x1f{number}" if caller.idempotency_key else ""
         entries.append(await _batch_entry(request, entry, replace(caller, idempotency_key=key), wanted))
-    return Answer(200, bundle("batch-response", entries))
+        # An entry that waits for nothing, such as a refused one, must not make all others wait for the whole batch.
+        await asyncio.sleep(0)
+    made = Answer(200, bundle("batch-response", entries))
+    # What failed for reasons of ours may be done the next time.
+    return made if any(map(_is_ours, entries)) else await service(request).intake.keep(caller, made)
+
+
+def _is_ours(entry: Entry) -> bool:
+    return str((entry.fields or {}).get("response", {}).get("status", "")).startswith("5")
 
 
 async def _batch_entry(request: Request, entry: Item, caller: Caller, wanted: str) -> Entry:
@@ -160,6 +172,6 @@ def _written(request: Request, written: Written, wanted: str) -> Entry:
         response["lastModified"] = instant(stored.last_updated)
     if wanted == "OperationOutcome":
         response["outcome"] = lossless.parse(answers.shown(request, written, wanted))
-    resource = stored.content if wanted == "representation" and stored.content else b""
+    resource = stored.content if wanted == "representation" and written.is_shown and stored.content else b""
     full_url = f"{fhir_base(request)}/{stored.type}/{stored.id}" if resource else ""
     return Entry(full_url, resource, {"response": response})

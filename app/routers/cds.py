@@ -6,7 +6,7 @@ server, or none; an id of another server may be another patient's.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -51,9 +51,9 @@ async def called(request: Request, name: str) -> Response:
     held, notes = await _valid(request, {**asked.sent, **asked.orders}, len(body.text))
     orders = {key: resource for key, resource in asked.orders.items() if key in held}
     sent = {key: resource for key, resource in asked.sent.items() if key in held}
-    own, unsent = await _own(request, one, asked)
+    own, unsent, cut = await _own(request, one, asked)
     facts = _facts(request, one, {**own, **sent}, orders)
-    made = _cards(request, asked, orders, unsent, [*notes, *_left_aside(asked, orders)], facts, own)
+    made = _cards(request, asked, orders, unsent, [*notes, *cut, *_left_aside(asked, orders)], facts, own)
     for card in made:
         _log.info("cds card", service=one.id, card=card["uuid"], topic=card["source"].get("topic", {}).get("code", ""))
     return _json(request, {"cards": made})
@@ -97,18 +97,22 @@ async def _valid(
     return kept, [f"{left} of the resources sent are not valid FHIR R4 and were left out"] if left else []
 
 
-async def _own(request: Request, one: Service, asked: HookRequest) -> tuple[dict[str, Resource], list[str]]:
-    """What this server holds of what was not sent, and the keys nobody could answer."""
+async def _own(
+    request: Request, one: Service, asked: HookRequest
+) -> tuple[dict[str, Resource], list[str], Sequence[str]]:
+    """What this server holds of what was not sent, the keys nobody could answer, and what of it was not looked at."""
     lacking = [key for key in one.prefetch if key not in asked.keys]
     is_ours = asked.server in ("", exchange.fhir_base(request))
     if not lacking or not is_ours:
-        return {}, lacking
+        return {}, lacking, ()
     parts = service(request)
-    found = (await PatientFacts(parts.database, parts.searcher, parts.content).load(asked.patient)).held
+    holding = await PatientFacts(parts.database, parts.searcher, parts.content).load(asked.patient)
+    found = holding.held
     if asked.patient not in found:
-        return {}, lacking
+        return {}, lacking, ()
     types = {kind for key in lacking for kind in one.prefetch[key]}
-    return {name: resource for name, resource in found.items() if resource["resourceType"] in types}, []
+    own = {name: resource for name, resource in found.items() if resource["resourceType"] in types}
+    return own, [], holding.notes
 
 
 def _facts(request: Request, one: Service, held: Mapping[str, Resource], orders: Mapping[str, Resource]) -> Gathered:

@@ -7,9 +7,9 @@ from app.fhir import json as lossless
 from app.pain.cohort.asked import PARAMETERS, CohortAsked, read
 from app.pain.cohort.content import CohortContent, cohort_content
 from app.pain.cohort.told import outcomes_view
-from app.routers import cohort_schema, documented, exchange
+from app.routers import cohort_schema, documented, exchange, rights
 from app.routers.exchange import service
-from app.store.cohort import Outcomes, outcomes, statement
+from app.store.cohort import TYPES, Outcomes, outcomes, statement
 from app.store.idempotency import Answer
 
 router = APIRouter(prefix="/pain/cohort", tags=["Clinic"])
@@ -30,6 +30,7 @@ async def cohort_outcomes(request: Request) -> Response:
     content, parts = cohort_content(), service(request)
     asked = read(request.query_params, content)
     settings = parts.settings
+    rights.require_whole(TYPES)
     async with parts.database.reading(committed=True) as connection:
         sql = statement(_wanted(asked, content), is_sqlite=parts.database.is_sqlite)
         rows = await outcomes(connection, sql, seconds=settings.cohort_seconds)

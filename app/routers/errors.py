@@ -12,11 +12,14 @@ from starlette.responses import Response
 
 from app.fhir.json import dumps
 from app.fhir.outcomes import (
+    Busy,
     Conflict,
     Failed,
     Forbidden,
     Gone,
     Issue,
+    Late,
+    Misdirected,
     NotAcceptable,
     NotFound,
     NotReady,
@@ -39,22 +42,25 @@ from app.intake.accept import LARGE
 from app.pain.errors import Rejected
 from app.routers import negotiation
 from app.routers.methods import allow, is_of_no_type
-from app.store.database import Unavailable, Unsure
+from app.store.database import TooSlow, Unavailable, Unsure
 
 _STATUS: dict[type[Refused], int] = {
     Forbidden: 403,
     NotFound: 404,
     NotSupported: 405,
     NotAcceptable: 406,
+    Late: 408,
     Conflict: 409,
     Gone: 410,
     PreconditionFailed: 412,
     TooLarge: 413,
     WrongMediaType: 415,
     OutOfRange: 416,
+    Misdirected: 421,
     Unprocessable: 422,
     TooMany: 429,
     Failed: 500,
+    Busy: 503,
     NotReady: 503,
 }
 # A request that breaks base FHIR is a 400; content that breaks a profile, a binding or a rule is a 422.
@@ -69,6 +75,10 @@ _FRAMEWORK = {
     415: ("not-supported", "Send application/fhir+json or application/fhir+xml."),
 }
 _UNAVAILABLE = "The database cannot take this now; nothing of it was kept. Try again."
+_TOO_SLOW = (
+    "The database takes longer for this than a request may take; nothing of it was kept. Ask for less at once: fewer "
+    "values, an interval of dates, no chain, or _total=none."
+)
 _UNSURE = (
     "The database was lost while it took this: whether it was kept is not known. "
     "Look before you send it again, or send it with the same Idempotency-Key."
@@ -92,6 +102,9 @@ def told(error: Refused | Unavailable) -> tuple[int, Sequence[Issue]]:
     """Status and issues that tell an error, also inside a batch."""
     if isinstance(error, Refused):
         return status_of(error), error.issues
+    if isinstance(error, TooSlow):
+        _log.warning("statement given up", kind=str(error))
+        return 503, [Issue("too-costly", _TOO_SLOW)]
     _log.error("database unavailable", kind=str(error))
     return 503, [Issue("transient", _UNSURE if isinstance(error, Unsure) else _UNAVAILABLE)]
 
@@ -116,6 +129,12 @@ def outcome_response(
     """An OperationOutcome as the whole answer, in the format asked for if it can be given, else in JSON."""
     body, content_type = negotiation.encoded(request, dumps(operation_outcome(issues)), or_json=True)
     return Response(body, status, {"Vary": "Accept", **(headers or {})}, content_type)
+
+
+def refusal(request: Request, refused: Refused) -> Response:
+    """The answer to a request that is refused before anything looks at it."""
+    status = status_of(refused)
+    return outcome_response(request, status, refused.issues, _headers(request, status, refused))
 
 
 def unexpected(request: Request, request_id: str) -> Response:
@@ -150,7 +169,14 @@ def _headers(request: Request, status: int, error: Any) -> dict[str, str] | None
     if status == 415 and request.method == "PATCH":
         # RFC 5789, 3.1: which patches are taken.
         return {"Accept-Patch": ", ".join(MEDIA_TYPES)}
-    return {"Retry-After": "2"} if status in (429, 503) else None
+    if status == 408:
+        # What is still to come of the request would be taken for the next one.
+        return {"Connection": "close"}
+    if status == 403 and any(issue.rule == "dmt-scope" for issue in error.issues):
+        # RFC 6750, 3.1: a token was given, and it does not go far enough.
+        return {"WWW-Authenticate": 'Bearer realm="Dermatome", error="insufficient_scope"'}
+    after = error.after if isinstance(error, TooMany) else 2
+    return {"Retry-After": str(after)} if status in (429, 503) else None
 
 
 async def _clinic(request: Request, error: Any) -> Response:

@@ -15,6 +15,7 @@ from app.fhir.references import is_id
 from app.intake.requests import weak_etag
 from app.intake.writes import Caller, Written, request_hash
 from app.routers import negotiation
+from app.security.grants import Principal
 from app.service import Service
 from app.store.idempotency import Answer
 from app.store.repository import Stored
@@ -30,6 +31,18 @@ def service(request: Request) -> Service:
     """The assembled service this application serves."""
     found: Service = request.app.state.service
     return found
+
+
+def principal(request: Request) -> Principal:
+    """Who asks."""
+    found: Principal = request.state.principal
+    return found
+
+
+def owner(request: Request) -> str:
+    """Whose it is what is begun now and asked for later, such as an export; "" while nobody says who they are."""
+    who = principal(request)
+    return "" if who.is_unlimited else f"{who.issuer} {who.subject}"
 
 
 def public_base(request: Request) -> str:
@@ -116,13 +129,20 @@ def caller(request: Request, body: bytes) -> Caller:
     if key is not None and not _KEY.fullmatch(key):
         raise Refused([Issue("value", "Idempotency-Key must be 1 to 255 printable ASCII characters.")])
     return Caller(
-        actor="anonymous",
+        actor=principal(request).subject,
         request_id=request.state.request_id,
         base=fhir_base(request),
         idempotency_key=key or "",
         request_hash=_covered(request, body) if key else "",
+        client=_client(request),
         wants_outcome=preference(request, "return") == "OperationOutcome",
     )
+
+
+def _client(request: Request) -> str:
+    """Whose an Idempotency-Key is; "" while nobody says who they are."""
+    who = principal(request)
+    return f"{who.issuer} {who.client_id} {who.subject}" if who.issuer or who.client_id else ""
 
 
 def _covered(request: Request, body: bytes) -> str:

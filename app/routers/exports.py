@@ -14,7 +14,7 @@ from app.export.asked import Asked
 from app.export.files import FilesUnavailable, NoFile, is_name
 from app.fhir import json as lossless
 from app.fhir.instants import http_date, instant
-from app.fhir.outcomes import Failed, Issue, NotFound, NotReady, operation_outcome
+from app.fhir.outcomes import Failed, Forbidden, Issue, NotFound, NotReady, operation_outcome
 from app.fhir.references import is_id
 from app.routers import exchange
 from app.routers.exchange import public_base, service
@@ -49,14 +49,17 @@ async def status(request: Request, job: str) -> Response:
     if found.state != "complete":
         return Response(status_code=202, headers=_progress(found, service(request).clock()))
     headers = {"Expires": http_date(found.expires_at)}
-    return JSONResponse(_manifest(f"{public_base(request)}/exports/{job}", found, files), headers=headers)
+    place = f"{public_base(request)}/exports/{job}"
+    is_protected = service(request).settings.auth != "off"
+    return JSONResponse(_manifest(place, found, files, is_protected=is_protected), headers=headers)
 
 
 @router.delete("/{job}", status_code=202, summary="Call an export off, or give up its files")
 async def cancel(request: Request, job: str) -> Response:
     exchange.require_known(request)
     async with service(request).database.writing() as connection:
-        if not is_id(job) or not await exports.cancel(connection, job):
+        found = await exports.read(connection, job) if is_id(job) else None
+        if found is None or not _is_own(request, found) or not await exports.cancel(connection, job):
             raise NotFound([Issue("not-found", _GONE)])
     service(request).bell.ring()
     told = Issue("informational", "The export is called off; its files are removed.", severity="information")
@@ -76,6 +79,7 @@ async def file(request: Request, job: str, name: str) -> Response:
         one = await exports.file(connection, job, name) if is_name(name) else None
     if one is None:
         raise NotFound([Issue("not-found", "This export has no such file.")])
+    _require_readable(request, one)
     await _require_there(request, one)
     media_type = _media_type(name, one.kind, Asked.parse(found.asked))
     content = Content(f"{job}/{name}", media_type, one.bytes, one.sha256, is_dense=name.endswith(_DENSE))
@@ -85,9 +89,24 @@ async def file(request: Request, job: str, name: str) -> Response:
 async def _job(request: Request, connection: Connection, job: str) -> ExportJob:
     """A job that can be asked for. Raises NotFound."""
     found = await exports.read(connection, job) if is_id(job) else None
-    if found is None or found.state == "expired" or 0 < found.expires_at <= service(request).clock():
+    is_over = found is None or found.state == "expired" or 0 < found.expires_at <= service(request).clock()
+    if found is None or is_over or not _is_own(request, found):
         raise NotFound([Issue("not-found", _GONE)])
     return found
+
+
+def _is_own(request: Request, job: ExportJob) -> bool:
+    """Whether a job is of whoever asks. To others it is as if there were none: its id gives nothing away."""
+    return exchange.principal(request).is_admin or job.owner_subject == exchange.owner(request)
+
+
+def _require_readable(request: Request, file: ExportFile) -> None:
+    """Refuse a file of resources that whoever asks may not read any more, with the token of now."""
+    is_type = file.type in service(request).validator.resource_types
+    who = exchange.principal(request)
+    if is_type and not (who.may("r", file.type) or who.may("s", file.type)):
+        told = f"The scopes of this token give no right to read {file.type}."
+        raise Forbidden([Issue("forbidden", told, rule="dmt-scope")])
 
 
 def _progress(job: ExportJob, now: int) -> dict[str, str]:
@@ -97,13 +116,13 @@ def _progress(job: ExportJob, now: int) -> dict[str, str]:
     return {"X-Progress": done, "Retry-After": str(min(max(waited // _PART, _SOONEST), _LATEST))}
 
 
-def _manifest(place: str, job: ExportJob, files: Sequence[ExportFile]) -> dict[str, Any]:
+def _manifest(place: str, job: ExportJob, files: Sequence[ExportFile], *, is_protected: bool) -> dict[str, Any]:
     """With sizes and checksums, and what pseudonyms took out, as the extensions that a manifest may have."""
     asked = Asked.parse(job.asked)
     made: dict[str, Any] = {
         "transactionTime": instant(job.transaction_time),
         "request": asked.request,
-        "requiresAccessToken": False,
+        "requiresAccessToken": is_protected,
         **({"outputOrganizedBy": asked.organize_by} if asked.organize_by else {}),
     }
     for kind in ("output", "deleted", "error"):

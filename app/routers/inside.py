@@ -55,7 +55,7 @@ def _scope(request: Request, inner: Inner) -> dict[str, object]:
     ]
     return scope | {
         # The Bundle around it decides the format.
-        "state": {"is_inside": True},
+        "state": {"is_inside": True, "principal": request.state.principal},
         "method": inner.method,
         "path": f"/fhir/{unquote(path)}",
         "query_string": quote(query, safe=_QUERY).encode(),

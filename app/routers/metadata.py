@@ -14,6 +14,7 @@ from app.fhir.patch import MEDIA_TYPES
 from app.routers import capabilities, documented, exchange
 from app.routers.exchange import fhir_base, service
 from app.routers.negotiation import FORMATS
+from app.security.smart import security
 from app.store.idempotency import Answer
 
 router = APIRouter()
@@ -26,10 +27,10 @@ async def metadata(request: Request) -> Response:
     exchange.require_known(request, "mode")
     if request.query_params.get("mode", "full") != "full":
         raise Refused([Issue("not-supported", "Only the mode full is served.", "mode")])
-    return exchange.respond(request, Answer(200, dumps(_statement(request))))
+    return exchange.respond(request, Answer(200, dumps(await _statement(request))))
 
 
-def _statement(request: Request) -> dict[str, Any]:
+async def _statement(request: Request) -> dict[str, Any]:
     parts, package = service(request), profiles.package()
     return {
         "resourceType": "CapabilityStatement",
@@ -46,14 +47,18 @@ def _statement(request: Request) -> dict[str, Any]:
         "fhirVersion": package["fhirVersions"][0],
         "format": list(FORMATS),
         "patchFormat": list(MEDIA_TYPES),
-        "rest": [_rest(request)],
+        "rest": [await _rest(request)],
     }
 
 
-def _rest(request: Request) -> msgspec.Raw:
-    """The large part, made when it is first asked for: nothing in it changes while the process runs."""
+async def _rest(request: Request) -> msgspec.Raw:
+    """The large part, made anew only when an identity server has come to say something else of itself: nothing else in
+    it changes while the process runs."""
     state = request.app.state
-    if not hasattr(state, "capabilities"):
-        state.capabilities = msgspec.Raw(dumps(capabilities.rest(request.app, service(request))))
-    made: msgspec.Raw = state.capabilities
-    return made
+    access = await security(state.authority)
+    known: tuple[object, msgspec.Raw] | None = getattr(state, "capabilities", None)
+    if known is None or known[0] != access:
+        rest = capabilities.rest(request.app, service(request))
+        known = access, msgspec.Raw(dumps({"mode": rest.pop("mode"), "security": access, **rest}))
+        state.capabilities = known
+    return known[1]

@@ -20,7 +20,7 @@ from app.mapping.revision import withdraw
 from app.mapping.status import live_status
 from app.pain.examinations.examinations import examination_type_view
 from app.pain.instruments.views import instrument_view
-from app.routers import bodies, documented, exchange, judgements
+from app.routers import bodies, documented, exchange, judgements, rights
 from app.routers.bodies import Body
 from app.routers.exchange import service
 from app.service import Service
@@ -67,6 +67,7 @@ async def examination_type(request: Request, name: str) -> Response:
 async def record(request: Request, kind: Kind) -> Response:
     """Map, check and store a record; `dry_run=true` shows the Bundle and stores nothing."""
     exchange.require_known(request, "dry_run")
+    rights.require_some("c", kind.anchor)
     dry_run, parts, here = _flag(request, "dry_run"), service(request), _records(request)
     body = await bodies.read_body(request)
     if not dry_run and (replay := await parts.intake.recall(exchange.caller(request, body.text))):
@@ -107,6 +108,7 @@ async def show(request: Request, kind: Kind, record_id: str) -> Response:
 async def amend(request: Request, kind: Kind, record_id: str) -> Response:
     """New versions of the same resources, on condition that nobody changed them since they were read."""
     exchange.require_known(request)
+    rights.require_some("u", kind.anchor)
     parts, here = service(request), _records(request)
     body = await bodies.read_body(request)
     if replay := await parts.intake.recall(exchange.caller(request, body.text)):
@@ -141,6 +143,7 @@ async def amend(request: Request, kind: Kind, record_id: str) -> Response:
 async def withdrawn(request: Request, kind: Kind, record_id: str) -> Response:
     """Every part of the record entered in error; nothing is deleted."""
     exchange.require_known(request)
+    rights.require_some("u", kind.anchor)
     found = await _records(request).load(kind, record_id)
     _require_tag(request, found)
     in_error = withdraw([resource for resource in found.everything if not is_error(resource)])

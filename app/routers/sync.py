@@ -11,6 +11,7 @@ from app.fhir.outcomes import Issue, NotFound, Refused
 from app.fhir.references import local
 from app.routers import exchange
 from app.routers.exchange import service
+from app.routers.numbers import RowName, RowNumber
 from app.store import ledger as held_by
 from app.store import letters as noted
 from app.store.ledger import Held
@@ -42,17 +43,17 @@ async def dead_letters(request: Request, target: str = _Target, after: int = _Af
 
 
 @router.post("/dead-letters/{number}/replay", summary="Send one again", status_code=202)
-async def replay(request: Request, number: int) -> Response:
+async def replay(request: Request, number: RowNumber) -> Response:
     return await _decided(request, number, noted.replay, 202)
 
 
 @router.delete("/dead-letters/{number}", summary="Give one up; what refers to it is buried with it", status_code=204)
-async def discard(request: Request, number: int) -> Response:
+async def discard(request: Request, number: RowNumber) -> Response:
     return await _decided(request, number, noted.discard, 204)
 
 
 @router.post("/targets/{name}/replay", summary="Send all dead letters of a target again")
-async def replay_all(request: Request, name: str) -> Response:
+async def replay_all(request: Request, name: RowName) -> Response:
     exchange.require_known(request)
     count = 0
     while True:

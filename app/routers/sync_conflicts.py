@@ -11,6 +11,7 @@ from app.fhir.instants import instant
 from app.fhir.outcomes import Issue, Refused, operation_outcome
 from app.routers import bodies, documented, exchange
 from app.routers.exchange import service
+from app.routers.numbers import RowName
 from app.store import conflicts, repository
 from app.store.conflicts import UNSETTLED, Conflict
 from app.store.database import Connection
@@ -52,7 +53,7 @@ async def listed(
 
 
 @router.get("/{conflict_id}", summary="Both versions and their base, side by side, and what a merge makes of them")
-async def shown(request: Request, conflict_id: str) -> Response:
+async def shown(request: Request, conflict_id: RowName) -> Response:
     exchange.require_known(request)
     resolving = resolving_of(request)
     found = await resolving.read(conflict_id)
@@ -64,7 +65,7 @@ async def shown(request: Request, conflict_id: str) -> Response:
     summary="Decide which version holds, in the places that differ: ours, theirs, or a merged resource",
     openapi_extra=documented.bodies(_JSON),
 )
-async def decide(request: Request, conflict_id: str) -> Response:
+async def decide(request: Request, conflict_id: RowName) -> Response:
     exchange.require_known(request)
     body = await bodies.read_body(request)
     resolution, text = _asked(body.tree)

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from app.fhir.outcomes import Forbidden, Issue, TooLarge
 from app.routers import exchange
 from app.routers.exchange import service
+from app.routers.numbers import RowName
 from app.routers.sync_pull import ask_again, pulled
 from app.sync.targets import Target
 
@@ -19,7 +20,7 @@ _LARGEST_NOTIFICATION = 1_048_576
 
 
 @router.post("/notifications/{name}", summary="A target tells that something was written there; it is read soon")
-async def notified(request: Request, name: str) -> Response:
+async def notified(request: Request, name: RowName) -> Response:
     """A rest-hook of a Subscription, with a Bundle (handshake, heartbeat, events) or without: it is only a hint."""
     return await _notified(request, name, "")
 
@@ -27,7 +28,7 @@ async def notified(request: Request, name: str) -> Response:
 @router.put("/notifications/{name}/{resource_type}/{resource_id}", summary="The same, as R4 rest-hooks with payload do")
 @router.post("/notifications/{name}/{resource_type}/{resource_id}", include_in_schema=False)
 @router.post("/notifications/{name}/{resource_type}", include_in_schema=False)
-async def notified_of(request: Request, name: str, resource_type: str, resource_id: str = "") -> Response:
+async def notified_of(request: Request, name: RowName, resource_type: str, resource_id: str = "") -> Response:
     exchange.require_type(request, resource_type, resource_id)
     return await _notified(request, name, resource_type)
 

@@ -11,6 +11,7 @@ from app.fhir.instants import instant
 from app.fhir.outcomes import Issue, NotFound, NotSupported
 from app.routers import exchange
 from app.routers.exchange import service
+from app.routers.numbers import RowName, RowNumber
 from app.store import pulls, quarantine
 from app.store.idempotency import Answer
 from app.store.tables import Pull
@@ -32,7 +33,7 @@ async def read_so_far(request: Request, target: str = _Target) -> Response:
 
 
 @router.post("/targets/{name}/pull", summary="Read a target now, whenever its turn would be", status_code=202)
-async def pull(request: Request, name: str) -> Response:
+async def pull(request: Request, name: RowName) -> Response:
     exchange.require_known(request)
     return await ask_again(request, await pulled(request, name), "")
 
@@ -47,7 +48,7 @@ async def refused(request: Request, target: str = _Target, after: int = _After, 
 
 
 @router.get("/quarantine/{number}", summary="One of them, with its content as it came")
-async def one_refused(request: Request, number: int) -> Response:
+async def one_refused(request: Request, number: RowNumber) -> Response:
     exchange.require_known(request)
     async with service(request).database.reading() as connection:
         found = await quarantine.read(connection, number)
@@ -59,7 +60,7 @@ async def one_refused(request: Request, number: int) -> Response:
 
 
 @router.post("/quarantine/{number}/retry", summary="Try one again now", status_code=202)
-async def retry(request: Request, number: int) -> Response:
+async def retry(request: Request, number: RowNumber) -> Response:
     exchange.require_known(request)
     async with service(request).database.writing() as connection:
         if not await quarantine.retry(connection, number):
@@ -69,7 +70,7 @@ async def retry(request: Request, number: int) -> Response:
 
 
 @router.delete("/quarantine/{number}", summary="Want this version no longer; a newer one comes all the same")
-async def discard(request: Request, number: int) -> Response:
+async def discard(request: Request, number: RowNumber) -> Response:
     exchange.require_known(request)
     async with service(request).database.writing() as connection:
         if not await quarantine.discard(connection, number):

@@ -8,8 +8,9 @@ from starlette.responses import JSONResponse, Response
 
 from app.fhir.instants import instant
 from app.fhir.outcomes import Issue, Unprocessable
-from app.routers import exchange
+from app.routers import documented, exchange
 from app.routers.exchange import service
+from app.routers.numbers import RowName
 from app.store import sync_state
 from app.store.sync_state import State
 from app.sync.admission import problems_here
@@ -31,11 +32,9 @@ _EXAMPLE = {
     "ids": "identifier",
     "conflict": {"default": "newest", "elements": {"Observation.value": "ours"}},
 }
+_SCHEMA = documented.inlined(Target.model_json_schema())
 _BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": Target.model_json_schema(), "example": _EXAMPLE}},
-    }
+    "requestBody": {"required": True, "content": {"application/json": {"schema": _SCHEMA, "example": _EXAMPLE}}}
 }
 
 
@@ -49,7 +48,7 @@ async def targets(request: Request) -> Response:
 
 
 @router.get("/{name}", summary="One of them, and what was concluded from its CapabilityStatement")
-async def target(request: Request, name: str) -> Response:
+async def target(request: Request, name: RowName) -> Response:
     exchange.require_known(request)
     return JSONResponse(await _shown(request, name))
 
@@ -64,7 +63,7 @@ async def create(request: Request, backfill: bool = _Backfill) -> Response:
 
 
 @router.put("/{name}", summary="Change how a server is synced with", openapi_extra=_BODY)
-async def change(request: Request, name: str) -> Response:
+async def change(request: Request, name: RowName) -> Response:
     exchange.require_known(request)
     made = _read(request, await request.body())
     if made.name != name:
@@ -75,7 +74,7 @@ async def change(request: Request, name: str) -> Response:
 
 
 @router.delete("/{name}", summary="Sync with a server no longer", status_code=204)
-async def remove(request: Request, name: str, force: bool = _Force) -> Response:
+async def remove(request: Request, name: RowName, force: bool = _Force) -> Response:
     exchange.require_known(request, "force")
     await service(request).registry.remove(name, force=force)
     return Response(status_code=204)

@@ -4,6 +4,7 @@ A ViewDefinition is no type of R4, so it has a door of its own and is not in the
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -12,13 +13,16 @@ from starlette.responses import Response
 from app.fhir import json as lossless
 from app.fhir.instants import http_date, instant
 from app.fhir.outcomes import Conflict, Forbidden, Issue, NotFound, PreconditionFailed, Refused, operation_outcome
-from app.routers import bodies, exchange
+from app.intake.writes import ANY_VERSION
+from app.routers import bodies, exchange, rights
 from app.routers.exchange import service
 from app.routers.operations import table
 from app.routers.operations.handlers import HANDLERS
 from app.routers.operations.routes import called
-from app.store import views
-from app.store.idempotency import Answer
+from app.routers.operations.viewed import require_meant
+from app.store import idempotency, views
+from app.store.database import Connection, Lock
+from app.store.idempotency import Answer, Key
 from app.store.tables import ViewDefinition
 from app.views import compile_view
 from app.views.ready import ready_tables
@@ -39,6 +43,7 @@ def ready_views() -> Mapping[str, Mapping[str, Any]]:
 async def listed(request: Request) -> Response:
     """By _after (an id) and _count; name and url select."""
     exchange.require_known(request, "name", "url", "_count", "_after")
+    rights.require("s", _TYPE)
     exchange.require_acceptable(request)
     asked, settings = request.query_params, service(request).settings
     size = _count(asked.get("_count", str(settings.page_size)), settings.max_page_size)
@@ -65,6 +70,7 @@ async def read(request: Request, view_id: str) -> Response:
     exchange.require_acceptable(request)
     if view_id in ready_views():
         return _answer(request, Answer(200, lossless.dumps(ready_views()[view_id])))
+    rights.require("r", _TYPE)
     async with service(request).database.reading() as connection:
         found = await views.read(connection, view_id)
     if found is None:
@@ -76,6 +82,7 @@ async def read(request: Request, view_id: str) -> Response:
 async def create(request: Request) -> Response:
     exchange.require_known(request)
     exchange.refuse_headers(request, "if-none-exist")
+    rights.require("c", _TYPE)
     return await _write(request, service(request).new_id(), is_new=True)
 
 
@@ -83,17 +90,24 @@ async def create(request: Request) -> Response:
 async def update(request: Request, view_id: str) -> Response:
     exchange.require_known(request)
     exchange.require_id(view_id)
+    rights.require("u", _TYPE)
     return await _write(request, view_id, is_new=False)
 
 
 @router.delete("/{view_id:id}", summary="Remove a ViewDefinition")
 async def delete(request: Request, view_id: str) -> Response:
     exchange.require_known(request)
+    rights.require("d", _TYPE)
     _require_own(view_id)
+    wanted = exchange.if_match(request)
     async with service(request).database.writing() as connection:
-        found = await views.remove(connection, view_id)
-    if not found:
-        raise _absent(view_id)
+        there = await views.read(connection, view_id)
+        if there is None:
+            raise _absent(view_id)
+        if wanted not in (None, ANY_VERSION, there.version):
+            raise PreconditionFailed([Issue("conflict", _CHANGED)])
+        if not await views.remove(connection, view_id, version=there.version):
+            raise Conflict([Issue("conflict", _CHANGED)])
     return Response(status_code=204)
 
 
@@ -104,24 +118,32 @@ async def _write(request: Request, view_id: str, *, is_new: bool) -> Response:
     if not is_new and tree.get("id") != view_id:
         raise Refused([Issue("value", "The id in the body must be the id in the address.", f"{_TYPE}.id")])
     view = compile_view(tree)
-    wanted = exchange.if_match(request)
+    require_meant(request, [view])
+    wanted, key = exchange.if_match(request), exchange.caller(request, lossless.dumps(tree)).key
     async with service(request).database.writing() as connection:
+        if key and (replay := await _recalled(request, connection, key)):
+            return _answer(request, replay)
         there = await views.read(connection, view_id)
         version = there.version if there else 0
-        if wanted is not None and wanted != version:
+        if wanted is not None and (wanted != version if wanted != ANY_VERSION else not version):
             raise PreconditionFailed([Issue("conflict", _CHANGED)])
         stored = _stored(view_id, tree, version + 1, service(request).clock())
         if not await views.write(connection, stored, after=version):
             raise Conflict([Issue("conflict", _CHANGED)])
-    if view.warnings and exchange.preference(request, "return") == "OperationOutcome":
         answer = _told(200 if version else 201, stored)
-        answer = Answer(answer.status, lossless.dumps(operation_outcome(view.warnings)), "", answer.etag)
-    else:
-        answer = _told(200 if version else 201, stored)
-    response = _answer(request, answer)
-    if not version:
-        response.headers["Location"] = f"{exchange.fhir_base(request)}/{_TYPE}/{view_id}"
-    return response
+        if view.warnings and exchange.preference(request, "return") == "OperationOutcome":
+            answer = replace(answer, body=lossless.dumps(operation_outcome(view.warnings)), last_modified="")
+        if not version:
+            answer = replace(answer, location=f"{exchange.fhir_base(request)}/{_TYPE}/{view_id}")
+        if key:
+            await idempotency.remember(connection, key, answer, service(request).clock())
+    return _answer(request, answer)
+
+
+async def _recalled(request: Request, connection: Connection, key: Key) -> Answer | None:
+    """Whoever sends the same key meanwhile waits here until the first is answered."""
+    await service(request).database.lock(connection, [Lock(f"idempotency {key.client} {key.key}")])
+    return await idempotency.recall(connection, key)
 
 
 def _stored(view_id: str, tree: dict[str, Any], version: int, at: int) -> ViewDefinition:

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from time import monotonic
 from typing import Any
 
 from sqlalchemy import text
@@ -19,10 +18,9 @@ from app.fhir.outcomes import Issue, Refused
 from app.store.database import Connection
 from app.store.index.state import Need, require_indexed
 from app.store.index.values import EARLIEST
+from app.store.patience import is_given_up, within
 
 _DAY = 86_400_000_000
-# So many steps of SQLite's machine, well under a millisecond, between two looks at the clock.
-_STEPS = 1_000
 # What the statement reads of the index.
 _OF_REQUEST = ("code", "intent", "reason-reference", "status", "subject")
 _NEEDS: Mapping[str, tuple[str, ...]] = {
@@ -35,9 +33,10 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
         *("activity-reference", "activity-reference-outcome", "activity-reference-stopped-on", "condition", "created"),
         *("period-start", "status"),
     ),
-    "Procedure": ("based-on", "performed-end", "performed-start", "status"),
+    "Procedure": ("based-on", "performed-start", "status"),
     "Condition": ("code", "verification-status"),
 }
+TYPES = tuple(_NEEDS)
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "score_code": ("system", "code", "rank", "score"),
     "status_counted": ("status",),
@@ -106,27 +105,16 @@ async def outcomes(connection: Connection, sql: str, *, seconds: float) -> Seque
 @asynccontextmanager
 async def _bounded(connection: Connection, seconds: float) -> AsyncIterator[None]:
     """Has the database give up a statement that takes too long."""
-    driver: Any = None
-    if connection.dialect.name == "sqlite":
-        driver, end = (await connection.get_raw_connection()).driver_connection, monotonic() + seconds
-        await driver.set_progress_handler(lambda: monotonic() > end, _STEPS)
-    else:
+    if connection.dialect.name != "sqlite":
         await connection.execute(text(f"SET LOCAL statement_timeout = {max(1, int(seconds * 1000))}"))
     try:
-        yield
+        with within(seconds):
+            yield
     except DBAPIError as error:
-        if not _is_given_up(error):
+        if not is_given_up(error.orig):
             raise
         told = f"This takes more than {seconds:g} seconds; ask for a shorter time (from, until) or one diagnosis."
         raise Refused([Issue("too-costly", told)]) from error
-    finally:
-        if driver:
-            await driver.set_progress_handler(None, _STEPS)
-
-
-def _is_given_up(error: DBAPIError) -> bool:
-    names = (getattr(error.orig, "sqlite_errorname", ""), getattr(error.orig, "sqlstate", ""))
-    return "SQLITE_INTERRUPT" in names or "57014" in names
 
 
 @cache

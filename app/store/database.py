@@ -28,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from app.store.feed import rebase
+from app.store.patience import is_given_up, patience
 from app.store.sqlite import connect
 
 Connection: TypeAlias = AsyncConnection
@@ -41,6 +42,7 @@ _LOCK = text(
     FROM (SELECT unnest(CAST(:numbers AS bigint[])) AS number, unnest(CAST(:shared AS boolean[])) AS shared
     ORDER BY number) AS wanted"""
 )
+_NO_TIMEOUT = text("SET LOCAL statement_timeout = 0")
 _MIGRATION_LOCK = 0x6465726D  # one advisory lock for all processes that start at once
 
 
@@ -66,10 +68,22 @@ class Contended(Unavailable):
     """Another transaction was in the way; nothing was changed, and the same may work at once."""
 
 
+class TooSlow(Unavailable):
+    """A statement took longer than this server gives it; nothing was changed."""
+
+
 class Unsure(Unavailable):
     """The database was lost while it committed: nobody knows whether anything was changed."""
 
 
+class Interrupted(Exception):
+    """A restore was begun in this database and has not ended; the message tells the operator."""
+
+
+_RESTORING = (
+    "a restore was begun in it and has not ended: it is empty or not whole. Run `dermatome restore` again, "
+    "or set another database"
+)
 _CONTENDED = ("40001", "40P01", "55P03")  # serialization failure, deadlock, a lock waited for too long
 # Two made the same version: only processes of another release, with other locks, can do that beside us.
 _SAME_VERSION = re.compile("constraint \"version_|UNIQUE constraint failed: (index ')?version[._]")
@@ -90,10 +104,18 @@ def seen_from(connection: AsyncConnection) -> Iterator[None]:
 class Database:
     """One database. Open with `async with Database(url) as database`."""
 
-    def __init__(self, url: str, *, synchronous: str = "FULL") -> None:
+    def __init__(
+        self, url: str, *, synchronous: str = "FULL", query_seconds: float = 0, is_durable: bool = True
+    ) -> None:
+        """query_seconds: what a statement of a request may take on PostgreSQL (app/store/patience.py); 0: any time.
+
+        synchronous: of SQLite. is_durable: on PostgreSQL a commit is answered only once it is on disk.
+        """
         self.is_sqlite = url.startswith("sqlite")
         self.url = url
         self._synchronous = synchronous
+        self._query_seconds = query_seconds
+        self._is_durable = is_durable
         self._writer: AsyncEngine
         self._reader: AsyncEngine
         self._one_writer: asyncio.Lock | nullcontext[None] = asyncio.Lock() if self.is_sqlite else nullcontext()
@@ -122,6 +144,7 @@ class Database:
         if _bound.get() is not None:
             raise RuntimeError("a write transaction within another")
         async with self._one_writer, _translated(), self._writer.connect() as connection, connection.begin() as own:
+            await self._let_work(connection)
             yield connection
             with _committing():
                 await own.commit()
@@ -136,6 +159,7 @@ class Database:
             yield bound
             return
         async with _translated(), self._reader.begin() as connection:
+            await self._let_work(connection)
             yield connection
 
     async def lock(self, connection: AsyncConnection, locks: Iterable[Lock]) -> None:
@@ -154,12 +178,22 @@ class Database:
             numbers = sorted(wanted)
             await connection.execute(_LOCK, {"numbers": numbers, "shared": [wanted[n] for n in numbers]})
 
-    async def migrate(self) -> None:
-        """Bring the schema to the newest version; processes that start together do it once."""
+    async def _let_work(self, connection: AsyncConnection) -> None:
+        """Give the transaction the time it needs, unless it is of a request."""
+        if self._query_seconds and not self.is_sqlite and not patience():
+            await connection.execute(_NO_TIMEOUT)
+
+    async def migrate(self, *, is_restored: bool = False) -> None:
+        """Bring the schema to the newest version; processes that start together do it once.
+
+        Raises Interrupted where a restore has not ended. is_restored: it is about to be filled from a backup.
+        """
         async with self.writing() as connection:
             if not self.is_sqlite:
                 await connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _MIGRATION_LOCK})
             await connection.run_sync(_upgrade)
+            if not is_restored and await connection.scalar(text("SELECT count(*) FROM restoring")):
+                raise Interrupted(_RESTORING)
             await rebase(connection)
 
     async def is_ready(self) -> bool:
@@ -167,8 +201,24 @@ class Database:
         async with self.reading() as connection:
             return bool(await connection.run_sync(_is_newest))
 
+    async def unsafe(self) -> list[str]:
+        """What of the server or the settings lets a power loss take away what was acknowledged, or more."""
+        if self.is_sqlite:
+            return [] if self._synchronous == "FULL" else [f"synchronous={self._synchronous}"]
+        async with self.writing() as connection:
+            found = [(name, await connection.scalar(text(f"SHOW {name}"))) for name in _DURABLE]
+        return [f"{name}={value}" for name, value in found if value == "off"]
+
+    async def revision(self, connection: AsyncConnection) -> str:
+        """The version of its schema."""
+        return str(await connection.run_sync(lambda own: MigrationContext.configure(own).get_current_revision()))
+
     def _postgresql_engine(self, isolation_level: Any) -> AsyncEngine:
-        return create_async_engine(
+        # Without a limit of ours, one that the operator gave to the role or the database counts.
+        own = {"statement_timeout": str(int(self._query_seconds * 1_000))} if self._query_seconds else {}
+        if not self._is_durable:
+            own["synchronous_commit"] = "off"
+        engine = create_async_engine(
             self.url,
             isolation_level=isolation_level,
             pool_size=8,
@@ -176,7 +226,11 @@ class Database:
             pool_timeout=10,
             pool_pre_ping=True,
             hide_parameters=True,
+            connect_args={"server_settings": own},
         )
+        if self._is_durable:
+            event.listen(engine.sync_engine, "connect", _wait_for_disk)
+        return engine
 
     def _sqlite_engine(self, begin: str, *, pool_size: int) -> AsyncEngine:
         engine = create_async_engine(
@@ -198,6 +252,22 @@ class Database:
         cursor.close()
 
 
+_DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
+# What is stronger than on, as remote_apply, stays.
+_ON_DISK = (
+    "SELECT set_config('synchronous_commit', 'on', false) "
+    "WHERE current_setting('synchronous_commit') IN ('off', 'local')"
+)
+
+
+def _wait_for_disk(connection: Any, _record: object) -> None:
+    """A commit is answered when it is on disk, whatever the server has by itself."""
+    cursor = connection.cursor()
+    cursor.execute(_ON_DISK)
+    cursor.close()
+    connection.commit()
+
+
 @asynccontextmanager
 async def _translated() -> AsyncIterator[None]:
     try:
@@ -205,6 +275,8 @@ async def _translated() -> AsyncIterator[None]:
     except (PoolTimeout, OSError) as error:
         raise Unavailable(type(error).__name__) from error
     except DBAPIError as error:
+        if is_given_up(error.orig) and patience():
+            raise TooSlow(_named(error)) from error
         if _is_contended(error):
             raise Contended(_named(error)) from error
         is_ours = not str(getattr(error.orig, "sqlstate", "")).startswith(_NOT_OURS)

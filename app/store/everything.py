@@ -10,6 +10,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from app.store.repository import Stored
+from app.store.search.compiling.criteria import Compiler
 from app.store.search.includes import WITH_CONTENT
 from app.store.snapshot import Snapshot, visible
 from app.store.tables import SearchDate, SearchReference, Version
@@ -62,6 +63,7 @@ def _held(wanted: Wanted, snapshot: Snapshot) -> ColumnElement[bool]:
         own.append(col(Version.last_updated) >= wanted.since)
     if wanted.care is not None:
         own.append(_of_care(*wanted.care, wanted.care_dates))
+    own += Compiler(snapshot).seen(Version, wanted.types or sorted({*wanted.compartment, "Patient"}))
     return and_(*own)
 
 

@@ -6,7 +6,7 @@ What workers do with them is in app/store/exporting.py; which resources they rea
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import case, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store.clock import later, now
@@ -24,17 +24,25 @@ UNFINISHED = ("accepted", "active")
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Of the jobs in one state. oldest: when the first of them was asked for; bytes: of the files they have."""
+    """Of the jobs in one state. oldest: when the first of them was asked for; bytes: of the files they have; done: what
+    stands in these; failing: those whose last attempt failed."""
 
     jobs: int
     oldest: int
     bytes: int
+    done: int = 0
+    failing: int = 0
 
 
 async def create(connection: AsyncConnection, job: str, asked: str, *, at: int, owner_subject: str = "") -> None:
     """Note a job that a worker takes up. job: its id; asked: the text of an Asked; at: now. Ring the bell after."""
     row = ExportJob(id=job, asked=asked, state="accepted", requested_at=at, owner_subject=owner_subject)
     await connection.execute(insert(_JOB).values(**row.model_dump()))
+
+
+async def unfinished(connection: AsyncConnection) -> list[str]:
+    """Whose the jobs are that wait or go on."""
+    return list((await connection.execute(select(_JOB.c.owner_subject).where(_JOB.c.state.in_(UNFINISHED)))).scalars())
 
 
 async def read(connection: AsyncConnection, job: str) -> ExportJob | None:
@@ -66,10 +74,13 @@ async def cancel(connection: AsyncConnection, job: str) -> bool:
 async def figures(connection: AsyncConnection) -> dict[str, Figures]:
     """State -> figures of the jobs in it."""
     size = select(func.coalesce(func.sum(_FILE.c.bytes), 0)).where(_FILE.c.job == _JOB.c.id).scalar_subquery()
-    rows = select(_JOB.c.state, _JOB.c.requested_at, size.label("bytes")).subquery()
-    by_state = select(rows.c.state, func.count(), func.min(rows.c.requested_at), func.sum(rows.c.bytes))
+    failing = case((_JOB.c.failures > 0, 1), else_=0)
+    figures_of = (size.label("bytes"), _JOB.c.done, failing.label("failing"))
+    rows = select(_JOB.c.state, _JOB.c.requested_at, *figures_of).subquery()
+    sums = (func.sum(each) for each in (rows.c.bytes, rows.c.done, rows.c.failing))
+    by_state = select(rows.c.state, func.count(), func.min(rows.c.requested_at), *sums)
     found = await connection.execute(by_state.group_by(rows.c.state))
-    return {state: Figures(jobs, oldest, int(size)) for state, jobs, oldest, size in found}
+    return {state: Figures(jobs, oldest, *map(int, summed)) for state, jobs, oldest, *summed in found}
 
 
 async def passed(connection: AsyncConnection, moment: Any) -> list[Any]:

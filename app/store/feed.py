@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import and_, false, or_, select, update
+from sqlalchemy import and_, false, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store import exports, snapshot
@@ -116,14 +116,21 @@ async def passed(connection: AsyncConnection, moment: Any) -> list[Any]:
     return [cursor.before.holds(moment) for cursor in cursors]
 
 
-async def rebase(connection: AsyncConnection) -> None:
-    """Where the order of writes begins anew (snapshot.rebase), readers go on with what they had not read."""
-    if not await snapshot.is_copied(connection):
+async def rebase(connection: AsyncConnection, *, is_restored: bool = False) -> None:
+    """Where the order of writes begins anew (snapshot.rebase), readers go on with what they had not read.
+
+    is_restored: it begins anew in any case, as in a database that was filled from a backup.
+    """
+    if not is_restored and not await snapshot.is_copied(connection):
         return
     await exports.rebase(connection)
     cursors = [Cursor.parse(text) for text in (await connection.execute(select(_FEED.c.snapshot))).scalars()]
     unread = or_(false(), *(and_(~each.before.holds(_VERSION.since), _is_after(each)) for each in cursors))
-    await snapshot.rebase(connection, unread)
+    if connection.dialect.name == "sqlite":
+        # There the newest row has the last number: what came after the first unread one is met again.
+        first = await connection.scalar(select(func.min(_VERSION.vid)).where(unread))
+        unread = _VERSION.vid >= first if first else false()
+    await snapshot.rebase(connection, unread, is_restored=is_restored)
     await connection.execute(update(Feed).values(snapshot=Cursor(Snapshot(1, 1)).text))
 
 

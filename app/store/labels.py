@@ -6,7 +6,9 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
+from app.store import sight
 from app.store.repository import Stored
+from app.store.search.compiling.criteria import Compiler
 from app.store.search.run import contents
 from app.store.snapshot import visible
 from app.store.tables import SearchToken, SearchUri, Version
@@ -25,6 +27,10 @@ async def labelled(connection: AsyncConnection, resource_type: str = "") -> list
             .where(col(table.param).in_(params), visible(Version, None))
             .group_by(col(table.param), *columns)
         )
+        if looking := sight.current():
+            types = [resource_type] if resource_type else looking.types
+            looking.require("s", types)
+            statement = statement.where(*Compiler(is_sqlite=connection.dialect.name == "sqlite").seen(Version, types))
         if resource_type:
             statement = statement.where(col(table.type) == resource_type)
         vids |= set((await connection.execute(statement)).scalars())

@@ -3,14 +3,17 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
+from app.store import sight
 from app.store.index.state import require_indexed
 from app.store.index.values import indexed
 from app.store.keys import chunks
+from app.store.search.compiling.criteria import Compiler
 from app.store.search.escapes import split, unescape
+from app.store.search.needs import needs_of_sight
 from app.store.tables import SearchToken, Version
 
 _IDENTIFIER = "identifier"
@@ -42,9 +45,17 @@ async def holders(connection: AsyncConnection, asked: Iterable[Sought]) -> dict[
         by_type.setdefault(one.type, []).append(one)
     await require_indexed(connection, [(resource_type, _IDENTIFIER) for resource_type in by_type])
     for resource_type, ones in by_type.items():
+        if looking := sight.current():
+            looking.require("s", [resource_type])
+            await require_indexed(connection, needs_of_sight([resource_type]))
         for chunk in chunks(ones):
             await _look(connection, resource_type, chunk, found)
     return found
+
+
+def _seen(connection: AsyncConnection, resource_type: str) -> list[ColumnElement[bool]]:
+    """What the one who looks may find of a type."""
+    return Compiler(is_sqlite=connection.dialect.name == "sqlite").seen(Version, [resource_type])
 
 
 async def _look(
@@ -59,6 +70,7 @@ async def _look(
             col(SearchToken.param) == _IDENTIFIER,
             col(SearchToken.value).in_(values),
             col(Version.until).is_(None),
+            *_seen(connection, resource_type),
         )
         .order_by(col(Version.vid))
     )

@@ -1,13 +1,30 @@
 """Resources and their versions: reading them, and saving a set of changes with all that belongs to it."""
 
+import asyncio
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel, col
 
+from app.fhir.outcomes import Forbidden, Issue
+from app.store import sight
 from app.store.enqueue import Told, enqueue
 from app.store.inserting import insert_all
 from app.store.keys import among, chunks
@@ -16,6 +33,7 @@ from app.store.snapshot import Snapshot, stamp, visible
 from app.store.tables import Audit, Content, Version
 
 Key = tuple[str, str]  # ("Patient", "12")
+_LARGE = 100_000  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +105,8 @@ class Past:
 
 
 async def read(connection: AsyncConnection, resource_type: str, resource_id: str) -> Stored | None:
-    """The current version, or None if there never was one."""
+    """The current version, or None if there never was one. Raises Forbidden for a type of which nothing may be read."""
+    _require(resource_type)
     return (await read_all(connection, [(resource_type, resource_id)])).get((resource_type, resource_id))
 
 
@@ -100,16 +119,36 @@ async def read_all(
         chosen = among(col(Version.type), col(Version.id), chunk)
         rows = await connection.execute(_select().where(chosen, visible(Version, snapshot)))
         found |= {(row.type, row.id): Stored(*row) for row in rows}
-    return found
+    return {(each.type, each.id): each for each in await seen(connection, list(found.values()))}
 
 
 async def read_version(
     connection: AsyncConnection, resource_type: str, resource_id: str, version: int
 ) -> Stored | None:
-    """One version, or None if there is none of that number."""
+    """One version, or None if there is none of that number. Raises Forbidden like `read`.
+
+    Of what may not be seen as it is now, what it was may not be seen either.
+    """
+    _require(resource_type)
+    if sight.current() and await read(connection, resource_type, resource_id) is None:
+        return None
     own = (col(Version.type) == resource_type, col(Version.id) == resource_id, col(Version.version) == version)
     row = (await connection.execute(_select().where(*own))).first()
-    return Stored(*row) if row else None
+    return next(iter(await seen(connection, [Stored(*row)] if row else [])), None)
+
+
+async def seen(connection: AsyncConnection, versions: list[Stored], rights: str = "r") -> list[Stored]:
+    """Those of the versions that the one who looks has one of the rights to (app/store/sight.py)."""
+    looking = sight.current()
+    if looking is None or not versions:
+        return versions
+    covered = await looking.seen(connection, rights, versions)
+    return [each for each in versions if _number(each) in covered]
+
+
+def _require(resource_type: str) -> None:
+    if looking := sight.current():
+        looking.require("r", [resource_type])
 
 
 async def read_rows(connection: AsyncConnection, vids: Sequence[int]) -> list[Stored]:
@@ -126,18 +165,57 @@ async def history(
     before: Sequence[int] = (),
     snapshot: Snapshot | None = None,
 ) -> list[tuple[Sequence[int], Stored]]:
-    """Up to count versions with their places in the order, newest first, before a place if given."""
-    conditions, order = past.conditions(snapshot), past.order
-    if before:
-        conditions.append(tuple_(*order) < tuple_(*before))
-    statement = _select(*order).where(*conditions).order_by(*(each.desc() for each in order)).limit(count)
-    rows = await connection.execute(statement)
-    return [(tuple(row[: len(order)]), Stored(*row[len(order) :])) for row in rows]
+    """Up to count versions with their places in the order, newest first, before a place if given.
+
+    Raises Forbidden for a history of which nothing may be seen.
+    """
+    conditions, order = past.conditions(snapshot) + _seen_of(past), past.order
+    found: list[tuple[Sequence[int], Stored]] = []
+    while len(found) < count:
+        later = [tuple_(*order) < tuple_(*before)] if before else []
+        statement = _select(*order).where(*conditions, *later).order_by(*(each.desc() for each in order)).limit(count)
+        rows = [(row[: len(order)], Stored(*row[len(order) :])) for row in await connection.execute(statement)]
+        shown = await _seen_versions(connection, past, [stored for _, stored in rows])
+        found += [(tuple(place), stored) for place, stored in rows if _number(stored) in shown]
+        if len(rows) < count:
+            break
+        before = tuple(rows[-1][0])
+    return found[:count]
 
 
 async def count_history(connection: AsyncConnection, past: Past, *, snapshot: Snapshot | None = None) -> int:
-    """How many versions a history has."""
-    return int(await connection.scalar(select(func.count()).where(*past.conditions(snapshot))) or 0)
+    """How many versions a history has. Raises Forbidden like `history`."""
+    conditions = past.conditions(snapshot) + _seen_of(past)
+    if sight.current() and past.id:
+        # Content does not matter here, but whether there is any.
+        content = case((col(Version.deleted), null()), else_=literal(b""))
+        statement: Any = select(*_STORED[:-1], content).where(*conditions)
+        rows = await connection.execute(statement)
+        versions = [Stored(*row) for row in rows]
+        return len(await _seen_versions(connection, past, versions))
+    return int(await connection.scalar(select(func.count()).where(*conditions)) or 0)
+
+
+def _seen_of(past: Past) -> list[ColumnElement[bool]]:
+    """Conditions: the types whose history the one who looks may see; that of one resource is looked at one by one."""
+    looking = sight.current()
+    if looking is None or past.id:
+        return []
+    types = [past.type] if past.type else looking.types
+    looking.require("s", types)
+    whole = [each for each in types if looking.is_whole("s", each)]
+    if not whole:
+        told = "This token is for part of these resources; their history can be read one by one: Type/id/_history."
+        raise Forbidden([Issue("forbidden", told, rule="dmt-scope")])
+    return [] if past.type else [col(Version.type).in_(whole)]
+
+
+async def _seen_versions(connection: AsyncConnection, past: Past, versions: list[Stored]) -> set[tuple[str, str, int]]:
+    return {_number(each) for each in (await seen(connection, versions) if past.id else versions)}
+
+
+def _number(stored: Stored) -> tuple[str, str, int]:
+    return stored.type, stored.id, stored.version
 
 
 async def deletions(connection: AsyncConnection, versions: Iterable[tuple[str, str, int]]) -> set[tuple[str, str, int]]:
@@ -173,9 +251,12 @@ async def save(
     moment = await stamp(connection)
     await _end(connection, changes, moment)
     vids = await _insert_versions(connection, changes, moment)
-    rows = _index_rows(changes, vids, parameters, base)
+    # What takes long to index must not keep the others waiting.
+    is_large = sum(len(c.stored.content or b"") for c in changes) > _LARGE
+    index = partial(_index_rows, changes, vids, parameters, base)
+    rows = await asyncio.to_thread(index) if is_large else index()
     rows[Content] = [
-        {"vid": vid, "text": c.stored.content}
+        {"vid": vid, "text": c.stored.content, "digest": hashlib.sha256(c.stored.content).digest()}
         for c, vid in zip(changes, vids, strict=True)
         if c.stored.content is not None
     ]

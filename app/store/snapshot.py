@@ -89,13 +89,16 @@ async def is_copied(connection: AsyncConnection) -> bool:
     return int(await connection.scalar(_LAST) or 0) > await stamp(connection)
 
 
-async def rebase(connection: AsyncConnection, unread: ColumnElement[bool] | None = None) -> bool:
+async def rebase(
+    connection: AsyncConnection, unread: ColumnElement[bool] | None = None, *, is_restored: bool = False
+) -> bool:
     """Where the numbers of a database that this one was copied from are ahead of its own, begin anew.
 
     A dump of PostgreSQL carries our numbers, not the counter they come from. Page links from before are worthless then.
-    unread: versions that get the number 1 and not 0, so that they can be told from the others. Answers if it was done.
+    unread: versions that get the number 1 and not 0, so that they can be told from the others. is_restored: it is done
+    in any case. Answers if it was done.
     """
-    if not await is_copied(connection):
+    if not is_restored and not await is_copied(connection):
         return False
     table = Version.__table__  # type: ignore[attr-defined]
     await connection.execute(table.update().values(since=0 if unread is None else case((unread, 1), else_=0)))

@@ -12,16 +12,20 @@ from typing import Any
 import aiosqlite
 from aiosqlite.context import contextmanager
 
+from app.store.patience import Watched, patience
+
 
 class _Cursor(aiosqlite.Cursor):
     _rows: Sequence[Any] = ()
 
     async def execute(self, sql: str, parameters: Iterable[Any] | None = None) -> aiosqlite.Cursor:
-        self._rows = await self._execute(self._run, sql, parameters or ())  # type: ignore[no-untyped-call]
+        self._rows = await self._execute(self._run, sql, parameters or (), patience())  # type: ignore[no-untyped-call]
         return self
 
-    def _run(self, sql: str, parameters: Any) -> Sequence[Any]:
-        return self._cursor.execute(sql, parameters).fetchall()
+    def _run(self, sql: str, parameters: Any, seconds: float) -> Sequence[Any]:
+        watched: Watched = self._cursor.connection  # type: ignore[assignment]
+        with watched.within(seconds):
+            return self._cursor.execute(sql, parameters).fetchall()
 
     async def fetchall(self) -> Sequence[Any]:
         found, self._rows = self._rows, ()
@@ -55,7 +59,7 @@ def connect(database: str, **options: Any) -> aiosqlite.Connection:
 
     Rows cannot be read one by one from it (AsyncConnection.stream).
     """
-    made = SqliteConnection(partial(sqlite3.connect, database, **options), iter_chunk_size=1)
+    made = SqliteConnection(partial(sqlite3.connect, database, factory=Watched, **options), iter_chunk_size=1)
     # A connection that nobody has closed must not keep the process alive.
     made._thread.daemon = True
     return made

@@ -35,9 +35,10 @@ async def write(connection: AsyncConnection, view: ViewDefinition, *, after: int
     return bool((await connection.execute(update(_VIEW).where(*own).values(**values))).rowcount)
 
 
-async def remove(connection: AsyncConnection, id_: str) -> bool:
-    """False if there is none of that id."""
-    return bool((await connection.execute(delete(_VIEW).where(_VIEW.c.id == id_))).rowcount)
+async def remove(connection: AsyncConnection, id_: str, *, version: int) -> bool:
+    """False if there is none of that id, or of another version."""
+    own = (_VIEW.c.id == id_, _VIEW.c.version == version)
+    return bool((await connection.execute(delete(_VIEW).where(*own))).rowcount)
 
 
 async def page(

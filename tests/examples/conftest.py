@@ -1,6 +1,9 @@
-"""What the examples read: twelve worked cases, followed for three months, as an export has them."""
+"""What the examples read: twelve worked cases, followed for three months, exported by a service."""
 
+import asyncio
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,7 +11,6 @@ from typing import Any
 import httpx
 import pytest
 
-from app.fhir import json as lossless
 from app.fhir.instants import microseconds
 from app.main import create_app
 from app.settings import Settings
@@ -21,14 +23,27 @@ BEGAN = datetime(2026, 5, 1, 12, tzinfo=UTC)
 # Weeks after the plan, and what is left of the pain then, in a patient of an even and of an odd number.
 COURSE = ((4, 0.9, 0.8), (8, 0.6, 0.8), (12, 0.4, 0.7))
 TABLES = ("pain_scores", "treatment_steps", "responses")
+_LONGEST_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Exports:
+    """Folders with the files of the two exports."""
+
+    tables: Path
+    files: Path
 
 
 @pytest.fixture(scope="session")
-async def record(tmp_path_factory: pytest.TempPathFactory) -> list[Json]:
-    """Every resource of the cases: posted through the clinic API of a service whose clock goes with them."""
-    database = tmp_path_factory.mktemp("cases") / "dermatome.db"
+async def exports(tmp_path_factory: pytest.TempPathFactory) -> Exports:
+    """The cases, posted through the clinic API of a service whose clock goes with them; then what it exports."""
+    place = tmp_path_factory.mktemp("cases")
     now = BEGAN
-    settings = Settings(database_url=f"sqlite+aiosqlite:///{database}", log_level="error")
+    settings = Settings(
+        database_url=f"sqlite+aiosqlite:///{place / 'dermatome.db'}",
+        export_files=str(place / "exports"),
+        log_level="error",
+    )
     app = create_app(settings, now=lambda: microseconds(now))
     transport = httpx.ASGITransport(app=app)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url=BASE) as client:
@@ -40,37 +55,52 @@ async def record(tmp_path_factory: pytest.TempPathFactory) -> list[Json]:
                 answers = {key: round(points * left[number % 2]) for key, points in case["pain"]["nrs"].items()}
                 again = demo._nrs(case) | {"taken_at": (now - timedelta(hours=1)).isoformat(), "answers": answers}
                 await _post(client, "/pain/assessments", {"patient": patient, **again, **demo._place(case)})
-        return [one for each in patients for one in await _everything(client, each)]
+        # Files are kept by the clock of the database.
+        now = datetime.now(UTC)
+        made = Exports(tmp_path_factory.mktemp("tables"), tmp_path_factory.mktemp("files"))
+        await _export(client, "$viewdefinition-export", _views(), made.tables)
+        await _export(client, "$export", {"resourceType": "Parameters"}, made.files)
+        return made
 
 
 @pytest.fixture(scope="session")
-def tables(record: list[Json], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tables(exports: Exports) -> Path:
     """The folder with the tables as Parquet."""
-    import pyarrow as pa
-    import pyarrow.parquet
-
-    folder = tmp_path_factory.mktemp("tables")
-    for name in TABLES:
-        table = ready_tables()[name]
-        rows = list(table.rows(record))
-        columns = {one.name: [row[place] for row in rows] for place, one in enumerate(table.columns)}
-        made = pa.table({name: pa.array(values, _arrow(pa, values)) for name, values in columns.items()})
-        pyarrow.parquet.write_table(made, folder / f"{name}.parquet")
-    return folder
+    return exports.tables
 
 
 @pytest.fixture(scope="session")
-def files(record: list[Json], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the resources as NDJSON, several files of a type."""
-    folder = tmp_path_factory.mktemp("files")
-    for number, resource in enumerate(record):
-        with (folder / f"{resource['resourceType']}.{number % 2}.ndjson").open("ab") as file:
-            file.write(lossless.dumps(resource) + b"\n")
-    return folder
+def files(exports: Exports) -> Path:
+    """The folder with the resources as NDJSON."""
+    return exports.files
 
 
-def _arrow(pa: Any, values: list[Any]) -> Any:
-    return pa.string() if all(each is None for each in values) else None
+def _views() -> Json:
+    """All tables in one export."""
+    urls = [ready_tables()[name].definition["url"] for name in TABLES]
+    named = [{"name": "viewReference", "valueReference": {"reference": url}} for url in urls]
+    return {"resourceType": "Parameters", "parameter": [*named, {"name": "_format", "valueCode": "parquet"}]}
+
+
+async def _export(client: httpx.AsyncClient, operation: str, body: Json, folder: Path) -> None:
+    """Fetch every file of an export, as its manifest has them."""
+    kicked = await client.post(f"/fhir/{operation}", json=body, headers={"Prefer": "respond-async"})
+    assert kicked.status_code == 202, kicked.text
+    manifest = await _manifest(client, kicked.headers["content-location"])
+    assert manifest["error"] == []
+    for each in manifest["output"]:
+        answer = await client.get(each["url"])
+        assert len(answer.content) == each["extension"]["bytes"]
+        (folder / each["url"].rpartition("/")[2]).write_bytes(answer.content)
+
+
+async def _manifest(client: httpx.AsyncClient, place: str) -> Mapping[str, Any]:
+    async with asyncio.timeout(_LONGEST_SECONDS):
+        while (answer := await client.get(place)).status_code == 202:
+            await asyncio.sleep(0.1)
+    assert answer.status_code == 200, answer.text
+    found: Json = answer.json()
+    return found
 
 
 async def _begin(client: httpx.AsyncClient, case: Json) -> str:
@@ -96,10 +126,3 @@ async def _post(client: httpx.AsyncClient, address: str, body: Json) -> Json:
     assert answer.status_code == 201, f"{address}: {answer.text}"
     found: Json = answer.json()
     return found
-
-
-async def _everything(client: httpx.AsyncClient, patient: str) -> list[Json]:
-    answer = await client.get(f"/fhir/{patient}/$everything?_count=1000")
-    tree = lossless.parse_object(answer.content)
-    assert all(link["relation"] != "next" for link in tree["link"])
-    return [each["resource"] for each in tree["entry"]]

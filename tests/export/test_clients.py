@@ -17,10 +17,13 @@ import pytest
 
 from tests.builders import Json, bundle, entry, observation, patient
 from tests.processes import Process, free_port
+from tests.security.sides import clients_file
+from tests.security.signers import key
 
 SMART_FETCH = Path(sys.executable).parent / "smart-fetch"
 SURVEY = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "survey"}]}
 PATIENCE = 1.0
+WAREHOUSE = "system/Patient.rs system/Observation.rs"
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +36,23 @@ def server(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         "DERMATOME_DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'x.db'}",
         "DERMATOME_EXPORT_FILES": str(folder / "exports"),
         "DERMATOME_EXPORT_PATIENCE_SECONDS": str(PATIENCE),
+    }
+    with Process("serve", settings, log=folder / "service.log") as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def protected(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """The same, and it asks for tokens: one client may read two types, the other one everything."""
+    folder, port = tmp_path_factory.mktemp("protected"), free_port()
+    shutil.copy(sqlite_template, folder / "x.db")
+    settings = {
+        "PORT": str(port),
+        "DERMATOME_DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'x.db'}",
+        "DERMATOME_EXPORT_FILES": str(folder / "exports"),
+        "DERMATOME_AUTH": "smart",
+        "DERMATOME_KEYS": str(folder / "keys"),
+        "DERMATOME_CLIENTS": str(clients_file(folder, {"ehr": "system/*.cruds", "warehouse": WAREHOUSE})),
     }
     with Process("serve", settings, log=folder / "service.log") as process:
         yield process
@@ -69,6 +89,40 @@ def test_smart_fetch_exports_what_is_stored(server: Process, tmp_path: Path) -> 
     assert len(members) == 7 + 7
 
 
+def test_smart_fetch_signs_in_and_exports_what_its_scopes_name(protected: Process, tmp_path: Path) -> None:
+    """It asks for a scope of every type that it knows, and gets those that are registered for it."""
+    base = f"{protected.base}/fhir"
+    jwks = tmp_path / "own.jwks"
+    jwks.write_text(_private("ehr"))
+    asking = [sys.executable, "-m", "app", "access", "token", "ehr", "--key", str(jwks), "--url", base]
+    token = subprocess.run(
+        [*asking, "--scope", "system/*.cruds"], capture_output=True, text=True, timeout=60
+    ).stdout.strip()
+    sent = bundle(
+        entry(patient(id="1"), method="PUT", url="Patient/1"), entry(observation("Patient/1", category=[SURVEY]))
+    )
+    stored = httpx.post(base, json=sent, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+    jwks.write_text(_private("warehouse"))
+    signing = ("--smart-client-id", "warehouse", "--smart-key", str(jwks))
+
+    found = fetched(tmp_path / "all", base, "--type", "Patient,Observation", *signing)
+    without = subprocess.run(
+        [str(SMART_FETCH), "bulk", "--fhir-url", base, str(tmp_path / "none")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert stored.status_code == 200
+    assert sorted(name.partition("/")[0] for name in found) == ["Observation", "Patient"]
+    assert without.returncode != 0
+
+
+def _private(client: str) -> str:
+    """The private key of a client, as it keeps it itself."""
+    return json.dumps({"keys": [{**key(client, "ES384").as_dict(private=True), "alg": "ES384", "key_ops": ["sign"]}]})
+
+
 def searched(base: str, type_: str) -> dict[str, Json]:
     """Type/id -> each resource of a type, by search."""
     answer = httpx.get(f"{base}/{type_}?_count=1000", timeout=60).json()
@@ -85,7 +139,7 @@ async def test_a_reader_that_falls_asleep_keeps_no_file_open(server: Process) ->
 
     with socket.create_connection(("127.0.0.1", urlsplit(server.base).port or 0)) as asleep:
         asleep.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        asleep.sendall(f"GET {urlsplit(url).path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        asleep.sendall(f"GET {urlsplit(url).path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
         asleep.recv(1000)
         was_open = await until(lambda: bool(open_exports(server)), 5)
         is_closed = await until(lambda: not open_exports(server), 10 * PATIENCE)

@@ -194,7 +194,20 @@ async def test_operators_see_jobs_by_state_and_what_waits(here: Side) -> None:
     assert 0 <= waiting < 60
     assert 'dermatome_export_jobs{state="accepted"} 1.0' in told
     assert 'dermatome_export_jobs{state="complete"} 1.0' in told
+    assert "dermatome_export_failing 0.0" in told
     assert f'dermatome_export_file_bytes{{state="complete"}} {sum(each.bytes for each in done.files):.1f}' in told
+
+
+async def test_operators_see_exports_whose_files_cannot_be_written(here: Side) -> None:
+    async def never(name: str) -> None:
+        raise FilesUnavailable("The place cannot be written.")
+
+    await here.kick_off()
+    await Exporting(replace(here.means, files=Failing(here.folder, never))).step()
+
+    told = (await here.client.get("/metrics")).text.splitlines()
+    assert "dermatome_export_failing 1.0" in told
+    assert "dermatome_export_done 0.0" in told
 
 
 async def _jobs(here: Side) -> dict[str, str]:

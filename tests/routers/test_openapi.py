@@ -1,5 +1,7 @@
 """The OpenAPI document: what it shows works when it is tried."""
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -53,3 +55,21 @@ async def test_what_a_record_is_answered_with_is_documented(client: httpx.AsyncC
         assert set(record["post"]["responses"]) == {"200", "201", "422"}, path
         assert [next(iter(one[method]["responses"])) for method in ("get", "put", "delete")] == ["200", "200", "204"]
     assert len(str(document)) < 2_000_000
+
+
+def test_every_place_of_an_address_is_a_parameter_and_every_reference_leads_somewhere() -> None:
+    document = create_app(Settings()).openapi()
+
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            told = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "path"}
+            assert told == set(re.findall(r"{(\w+)}", path)), (method, path)
+    known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert set(references(document)) <= known
+
+
+def references(part: Any) -> Iterator[str]:
+    for name, value in part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ():
+        if name == "$ref" and isinstance(value, str):
+            yield value
+        yield from references(value)

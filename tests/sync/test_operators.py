@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
+from app.export.metrics import exposition
 from app.store import pulls
 from app.sync.client import Client
 from app.sync.metrics import BREAKER, COUNTERS, EVENTS_LEFT, GAUGES, READS_FAILING, SUBSCRIPTIONS
@@ -206,6 +208,7 @@ async def test_metrics_tell_of_reads_and_subscriptions(sides: Sides) -> None:
 def test_the_alerts_name_metrics_there_are() -> None:
     known = {name for name, _, _ in GAUGES} | {f"{name}_total" for name, _, _ in COUNTERS}
     known |= {BREAKER, READS_FAILING, SUBSCRIPTIONS, EVENTS_LEFT}
+    known |= {each.name for each in text_string_to_metric_families(exposition({}, 0).decode())}
 
     rules = [rule for group in yaml.safe_load(ALERTS.read_text("utf-8"))["groups"] for rule in group["rules"]]
 

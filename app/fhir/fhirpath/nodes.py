@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
+from time import thread_time
 from typing import Any
 
 from app.fhir.fhirpath.errors import EvaluationError
@@ -15,6 +16,9 @@ from app.profiles import toml_files
 # How many items one evaluation may touch in loops: far above any real use, a bound on hostile input.
 MAX_STEPS = 1_000_000
 TOO_MANY_STEPS = "the expression takes too many steps on this input"
+# What the expressions of a client may take in all of one evaluation, in seconds of the processor: a step that compares
+# whole resources takes a thousand times as long as one that compares two numbers. How busy the machine is is no matter.
+MAX_SECONDS = 1.0
 
 
 class Node:
@@ -81,10 +85,22 @@ class Frame:
     steps: int = MAX_STEPS
     trusts_patterns: bool = False
     row: int = 0
+    until: float = 0.0
 
     def spend(self, count: int) -> None:
         self.steps -= count + 1
         if self.steps < 0:
+            raise EvaluationError(TOO_MANY_STEPS)
+        if not self.trusts_patterns:
+            self.look()
+
+    def look(self) -> None:
+        """Look at the clock, for expressions of clients."""
+        now = thread_time()
+        self.until = self.until or now + MAX_SECONDS
+        if now > self.until:
+            # Thousands of expressions would add up if each did a little before it found that out.
+            self.steps = -1
             raise EvaluationError(TOO_MANY_STEPS)
 
 

@@ -14,6 +14,8 @@ from app.fhir.fhirpath.errors import EvaluationError
 MAX_PATTERN = 1_000
 # What a match may take at worst by our rough count, which is far above what it does take: seconds, never hours.
 _STEPS = 200_000_000
+# So many of these take about as long as one step of an expression: a match at worst uses up all that an expression has.
+_PER_STEP = 200
 _MAX_DOUBLINGS = 20
 _MAX_TEXT = 1_000_000
 # The longest text on which a pattern of a definition is used.
@@ -28,10 +30,13 @@ _CATEGORIES: dict[str, Callable[[str], bool]] = {
 
 
 class SafePattern(NamedTuple):
-    """A pattern with the longest text it may be used on."""
+    """A pattern with the longest text it may be used on. power: how its ways to match grow with the length of a text;
+    ways: by what, whatever the length."""
 
     pattern: re.Pattern[str]
     longest: int
+    power: int
+    ways: int
 
     def on(self, text: str, *, is_trusted: bool) -> re.Pattern[str]:
         """The pattern, for this text. Raises EvaluationError if the text is too long for it.
@@ -41,6 +46,10 @@ class SafePattern(NamedTuple):
         if len(text) > (MAX_TRUSTED if is_trusted else self.longest):
             raise EvaluationError("the text is too long for this pattern")
         return self.pattern
+
+    def steps(self, text: str) -> int:
+        """What using it on a text costs at worst, in steps of an expression."""
+        return int(self.ways * len(text) ** self.power // _PER_STEP)
 
 
 @lru_cache(maxsize=512)
@@ -58,20 +67,20 @@ def safe_pattern(text: str) -> SafePattern:
         raise EvaluationError("the pattern repeats a repetition, which could take for ever")
     if any(operation == "GROUPREF" for operation, _ in operations):
         raise EvaluationError("the pattern refers back to a group, which could take for ever")
-    return SafePattern(compiled, _longest(operations))
+    return SafePattern(compiled, *_growth(operations))
 
 
-def _longest(operations: list[tuple[str, Any]]) -> int:
-    """The longest text a pattern may be used on: each open repetition multiplies the ways to match by the length of
-    the text, each bounded one and each alternative by a constant."""
+def _growth(operations: list[tuple[str, Any]]) -> tuple[int, int, int]:
+    """The longest text a pattern may be used on, power and ways: each open repetition multiplies the ways to match by
+    the length of the text, each bounded one and each alternative by a constant."""
     unbounded = sum(_is_repeat(operation, argument, _LONG) for operation, argument in operations)
     doublings = sum(_doublings(operation, argument) for operation, argument in operations)
     if doublings > _MAX_DOUBLINGS:
         raise EvaluationError("the pattern has too many alternatives")
     if not unbounded + doublings:
-        return _MAX_TEXT
+        return _MAX_TEXT, 1, 1
     # One more than the repetitions, because a search starts anew at every character.
-    return int((_STEPS / 2**doublings) ** (1 / (unbounded + 1)))
+    return int((_STEPS / 2**doublings) ** (1 / (unbounded + 1))), unbounded + 1, int(2**doublings)
 
 
 def _doublings(operation: str, argument: Any) -> int:

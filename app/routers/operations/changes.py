@@ -13,10 +13,10 @@ from starlette.responses import Response
 
 from app.fhir.bundles import Entry, bundle
 from app.fhir.outcomes import Gone, Issue, NotSupported, Refused, TooMany
-from app.routers import exchange, negotiation
+from app.routers import exchange, negotiation, rights
 from app.routers.history import created, entry, told
 from app.routers.operations.call import Call
-from app.store import following
+from app.store import following, sight
 from app.store.following import BEGINNING, Page
 from app.store.idempotency import Answer
 from app.store.waiting import NoRoom
@@ -90,8 +90,10 @@ def _read(call: Call) -> _Asked:
     if wrong:
         raise Refused(wrong)
     count = min(given.one("_count", settings.max_page_size), settings.max_page_size)
-    asked_types = tuple(sorted(set(given.all("_type"))))
-    executed = {"_type": ",".join(asked_types), "_count": str(count) if given.one("_count") else ""}
+    asked_types, left = _types(tuple(sorted(set(given.all("_type")))))
+    ignored += [Issue("suppressed", left, "_type")] if left else []
+    shown_types = ",".join(asked_types) if left or given.all("_type") else ""
+    executed = {"_type": shown_types, "_count": str(count) if given.one("_count") else ""}
     executed |= {name: str(given.one(name, "")) for name in ("wait", "content")}
     return _Asked(
         types=asked_types,
@@ -102,6 +104,16 @@ def _read(call: Call) -> _Asked:
         used=tuple((name, value) for name, value in executed.items() if value),
         ignored=tuple(replace(issue, severity="warning") for issue in ignored),
     )
+
+
+def _types(asked: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """The types to be followed, () for all, and what is to be told of the others. Raises Forbidden for one that is
+    asked for and may not be read whole."""
+    looking = sight.current()
+    if looking is None or asked:
+        rights.require_whole(asked)
+        return asked, ""
+    return rights.whole(looking.types)
 
 
 async def _find(call: Call, asked: _Asked, after: str) -> _Found:

@@ -56,13 +56,17 @@ async def _change(call: Call, change: Callable[[Meta, Meta], Meta]) -> Answer:
     """Write the resource with changed labels, through the same door as every write."""
     given = _given(call.given.one("meta"))
     asked = exchange.if_match(call.request)
+    # What is asked for, not what comes of it, is the request that a key stands for.
+    caller = exchange.caller(call.request, lossless.dumps(given))
+    if replay := await call.service.intake.recall(caller):
+        return replay
     for attempt in range(_ATTEMPTS):
         stored = await held.current(call)
         text = _with_meta(stored.content or b"{}", lambda own: change(own, given))
         match = stored.version if asked is None else asked
         write = Write("PUT", call.resource_type, call.resource_id, text, lossless.parse_object(text), if_match=match)
         try:
-            return await call.service.intake.accept([write], exchange.caller(call.request, text), _written)
+            return await call.service.intake.accept([write], caller, _written)
         except PreconditionFailed:
             # Somebody else wrote in between: what they wrote is to be kept, and so it is read again.
             if asked is not None or attempt == _ATTEMPTS - 1:

@@ -12,6 +12,7 @@ from app.routers.exchange import service
 from app.routers.operations import given, table
 from app.routers.operations.call import Call, Handler
 from app.routers.operations.handlers import HANDLERS
+from app.routers.operations.rights import granted
 from app.routers.operations.table import EVERY_TYPE, Operation
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -58,7 +59,7 @@ def _add(router: APIRouter, operation: Operation, level: str, path: str) -> None
             methods=[method],
             summary=f"${operation.code}: {operation.title}",
             description=_description(operation),
-            openapi_extra=_documented(operation, level, method),
+            openapi_extra=_documented(operation, level, method, path),
             name=f"{operation.id} {level}",
         )
 
@@ -85,7 +86,8 @@ async def called(
         exchange.require_acceptable(request)
     read = given.read(operation, request.query_params.multi_items(), await _body(request), _check(request))
     version = request.path_params.get("version", "")
-    made = await handler(Call(request, operation, read, resource_type, resource_id, version))
+    with granted(operation, exchange.principal(request)):
+        made = await handler(Call(request, operation, read, resource_type, resource_id, version))
     return made if isinstance(made, Response) else exchange.respond(request, made)
 
 
@@ -125,10 +127,10 @@ def _description(operation: Operation) -> str:
     return f"Defined by <{operation.definition}>."
 
 
-def _documented(operation: Operation, level: str, method: str) -> dict[str, Any]:
+def _documented(operation: Operation, level: str, method: str, path: str) -> dict[str, Any]:
     """What the OpenAPI document says of the parameters and the body."""
     shown = {each.name: f"{each.type}, {_times(each)}" for each in operation.parameters.values() if each.is_primitive}
-    made = documented.parameters(**shown) if shown else {}
+    made: dict[str, Any] = {"parameters": [*documented.in_path(path), *documented.parameters(**shown)["parameters"]]}
     if method == "POST" and operation.example and level in ("system", "type"):
         made |= documented.body(operation.example)
     return made

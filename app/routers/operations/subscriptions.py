@@ -1,6 +1,7 @@
 """Subscription/$status and $events (R5 backport 1.1.0): where a Subscription stands, and what its subscriber missed."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from app.fhir import json as lossless
 from app.fhir.bundles import bundle
@@ -9,12 +10,15 @@ from app.routers.exchange import fhir_base
 from app.routers.operations import found, held
 from app.routers.operations.call import Call
 from app.store import events
-from app.store.events import State
+from app.store.database import Connection
+from app.store.events import Event, State
 from app.store.idempotency import Answer
 from app.store.repository import Stored
+from app.store.sight import current, seen_by
 from app.sync.subscriptions.delivery import tell
-from app.sync.subscriptions.notifications import Status, notification, status_entry
+from app.sync.subscriptions.notifications import Status, Told, notification, status_entry
 from app.sync.subscriptions.reading import CONTENTS, Wanted, read
+from app.sync.subscriptions.seeing import sights
 
 _MOST_STATUSES = 1_000
 # Most events of one answer: who missed more asks again from the number after the last one.
@@ -48,11 +52,27 @@ async def history(call: Call) -> Answer:
     async with call.service.database.reading() as connection:
         state = (await events.states(connection, [subscription.id])).get(subscription.id)
         listed = await events.between(connection, subscription.id, first, last, _MOST_EVENTS)
-        told_of = await tell(connection, call.service.searcher, wanted, listed)
+        told_of = await _told(call, connection, wanted, subscription.id, listed)
     status = _status(call, subscription, state)
     # Who may read the resources is asked here as of any read; more than was subscribed to is not told.
     kept = min(content, wanted.content, key=CONTENTS.index)
     return Answer(200, notification(status, "query-event", kept, told_of, call.service.clock()))
+
+
+async def _told(
+    call: Call, connection: Connection, wanted: Wanted, subscription: str, listed: Sequence[Event]
+) -> list[Told]:
+    """What both may read: whoever made the Subscription, and whoever asks now."""
+    searcher = call.service.searcher
+    maker = (await sights(connection, searcher, fhir_base(call.request), [subscription])).get(subscription)
+    told = await tell(connection, searcher, wanted, listed)
+    if current() is None and maker is None:
+        return told
+    with seen_by(maker):
+        of_maker = {one.event.number: one for one in await tell(connection, searcher, wanted, listed)}
+    kept = [one for one in told if one.focus and of_maker[one.event.number].focus]
+    others = {one.event.number: set(of_maker[one.event.number].others) for one in kept}
+    return [replace(one, others=[each for each in one.others if each in others[one.event.number]]) for one in kept]
 
 
 def _search(call: Call) -> Sequence[tuple[str, list[str]]]:

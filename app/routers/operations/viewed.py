@@ -1,17 +1,33 @@
 """Which views a client means: posted, stored, ready, or known by a canonical URL."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from starlette.requests import Request
 
 from app.export.sources import LIBRARY
 from app.fhir import json as lossless
-from app.fhir.outcomes import Issue, NotFound, Refused
-from app.routers import exchange
+from app.fhir.outcomes import Issue, NotFound, Refused, Unprocessable
+from app.routers import exchange, rights
 from app.routers.operations.call import Call
 from app.routers.operations.given import Value
 from app.store import views
-from app.views.ready import ready_tables
+from app.views import View
+from app.views.ready import SqlTable, ready_tables
 
 _VIEW = "ViewDefinition"
+
+
+def require_meant(request: Request, sources: Iterable[View | SqlTable]) -> tuple[str, ...]:
+    """Refuse paths that find nothing in any resource: they are misspelt, and their columns would be empty unnoticed.
+
+    To a client that asks for lenient handling they are told, in sentences.
+    """
+    found = [issue for one in sources if isinstance(one, View) for issue in one.warnings]
+    if found and exchange.preference(request, "handling") != "lenient":
+        hint = "Prefer: handling=lenient takes it as it is."
+        raise Unprocessable([replace(each, severity="error", suggestion=hint) for each in found])
+    return tuple(f"{each.expression}: {each.diagnostics}" for each in found)
 
 
 async def one_view(call: Call) -> bytes:
@@ -67,6 +83,8 @@ async def _text(call: Call, value: Value) -> bytes:
     id_ = id_.removeprefix(f"{LIBRARY}/")
     async with call.service.database.reading() as connection:
         found = await views.read(connection, id_) or await views.by_url(connection, reference)
+    if found is not None:
+        rights.require("r", _VIEW)
     known = (one.definition for one in ready_tables().values())
     ready = [one for one in known if reference == one["url"] or id_ == one["id"]]
     if found is None and not ready:

@@ -10,16 +10,17 @@ from starlette.responses import Response
 
 from app.export.asked import Asked
 from app.export.choosing import needed, patients
+from app.export.kickoff import KEY, without_key
 from app.export.sources import source_of, types_of
 from app.export.tables import MEDIA_TYPES, table
 from app.export.viewed import joined, posted, stored
 from app.fhir.instants import period
 from app.fhir.outcomes import Issue, NotSupported, Refused
 from app.fhir.references import local
-from app.routers import exchange, negotiation
+from app.routers import exchange, negotiation, rights
 from app.routers.operations import export as exporting
 from app.routers.operations.call import Call
-from app.routers.operations.viewed import named_views, one_view
+from app.routers.operations.viewed import named_views, one_view, require_meant
 from app.routers.streaming import Streamed
 from app.store import exporting as moments
 from app.store import repository
@@ -48,7 +49,10 @@ async def run(call: Call) -> Response:
     _refuse_inside(call)
     format_ = _format(call, "json")
     view = source_of(await one_view(call))
+    unmeant = require_meant(call.request, [view])
     made = table(format_, view.columns, header=call.given.one("header", True))
+    if not call.given.values.get("resource"):
+        rights.require_whole(types_of(view))
     _require_stored(call, format_)
     _require_whole(call, view)
     rows = await _rows(call, view, made)
@@ -56,6 +60,9 @@ async def run(call: Call) -> Response:
     first = await anext(rows)
     patience = call.service.settings.export_patience_seconds
     headers = {"Content-Type": MEDIA_TYPES[format_], "Vary": "Accept"}
+    if unmeant:
+        # Rows have no place for what is to be told of them.
+        headers["Preference-Applied"] = "handling=lenient"
     return Streamed(_whole(first, rows), 200, headers, patience=patience)
 
 
@@ -64,18 +71,24 @@ async def export(call: Call) -> Response:
     _refuse_inside(call)
     is_lenient = exchange.preference(call.request, "handling") == "lenient"
     flaws = [each.issue for each in exporting.not_now(call, is_lenient)]
+    if is_pseudonymised := call.given.one("_pseudonymise", False):
+        flaws += without_key(call.given.place("_pseudonymise").place, has_key=call.service.secrets.has(KEY))
     if flaws:
         raise Refused(flaws)
     format_ = _format(call, "ndjson")
     named = await named_views(call)
     sources = [await asyncio.to_thread(source_of, text) for _, text in named]
+    unmeant = require_meant(call.request, sources)
     for view in sources:
         table(format_, view.columns)
+        rights.require_whole(types_of(view))
         _require_whole(call, view)
     asked = replace(
         _asked(call, tuple(dict.fromkeys(type_ for view in sources for type_ in types_of(view)))),
         views=tuple((name, text.decode()) for name, text in named),
         table_format=format_,
+        pseudonymised=is_pseudonymised,
+        ignored=unmeant,
     )
     await _require_patients(call, asked)
     return await exporting.accepted(call, asked)
@@ -116,7 +129,7 @@ def _require_whole(call: Call, view: View | SqlTable) -> None:
 async def _rows(call: Call, view: View | SqlTable, made: Any) -> AsyncGenerator[bytes, None]:
     limit = call.given.one("_limit")
     if resources := call.given.all("resource"):
-        return posted(resources, view, made, limit)
+        return posted(resources, view, made, limit, seconds=call.service.settings.query_seconds)
     chosen = await _chosen(call, _asked(call, types_of(view)))
     if isinstance(view, SqlTable):
         return joined(call.service.database, chosen, view, made, limit)

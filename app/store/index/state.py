@@ -48,6 +48,14 @@ async def pending(connection: AsyncConnection) -> Codes:
     return found
 
 
+async def unfinished(connection: AsyncConnection) -> tuple[str, ...]:
+    """The types whose search values are being made anew; every type while that was never begun."""
+    if not (await connection.execute(select(SearchIndex.__table__))).first():  # type: ignore[attr-defined]
+        return tuple((await connection.execute(_TYPES_HELD)).scalars())
+    rows = await connection.execute(select(col(Reindex.type)).where(col(Reindex.finished_at).is_(None)))
+    return tuple(sorted(rows.scalars()))
+
+
 async def require_indexed(connection: AsyncConnection, needs: Iterable[Need]) -> None:
     """Raises NotReady naming those of the parameters that cannot be searched yet.
 

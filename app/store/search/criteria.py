@@ -30,7 +30,7 @@ from app.store.search.tree import (
 from app.store.search.values import MODIFIERS, NEGATED, Reading, read
 
 Inner = Callable[[tuple[str, ...]], Criterion]
-MOST_IDS, MOST_VALUES, MOST_LINKS, MOST_TEXT, MOST_CHARACTERS = 1_000, 200, 5, 500, 1_000
+MOST_IDS, MOST_VALUES, MOST_TEXT, MOST_CHARACTERS = 1_000, 200, 500, 1_000
 # Rows of these modifiers stand under a param, or in a table, of their own (app/store/index/).
 _ELSEWHERE: Mapping[tuple[str, str], tuple[str, str]] = {
     ("token", "text"): (":text", "string"),
@@ -41,17 +41,21 @@ _ELSEWHERE: Mapping[tuple[str, str], tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """Parses criteria. Raises Unserved for a parameter that is not served, ValueError for all else that is wrong."""
+    """Parses criteria. Raises Unserved for a parameter that is not served, ValueError for all else that is wrong.
+
+    most_links: of a chain.
+    """
 
     parameters: SearchParameters
     reading: Reading
     # The criterion of a `_filter` text; a table entry, since a filter holds criteria again.
     filtered: Callable[["Criteria", tuple[str, ...], str], Criterion]
+    most_links: int
 
     def parse(self, types: tuple[str, ...], name: str, text: str, links: int = 0) -> Criterion:
         """What a parameter asks of resources of the types. links: chains and _has around it."""
-        if links > MOST_LINKS:
-            raise TooCostly(f"a chain of more than {MOST_LINKS} links is not followed")
+        if links > self.most_links:
+            raise TooCostly(f"a chain of more than {self.most_links} links is not followed")
         if name.startswith("_has:"):
             return self._reverse(types, name, text, links)
         head, dot, rest = name.partition(".")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from app.store.index.definitions import SearchParameter
-from app.store.search.criteria import MOST_LINKS, SPECIAL, Criteria, missing
+from app.store.search.criteria import SPECIAL, Criteria, missing
 from app.store.search.tree import All, Criterion, Field, Match, No, Range, Some, TooCostly, Unlike, Unserved, Value
 from app.store.search.values import read, string
 
@@ -121,8 +121,8 @@ def _comparison(reader: _Reader, types: tuple[str, ...]) -> Criterion:
     if operator.text not in _OPERATORS or operator.is_quoted:
         raise ValueError(f"{operator.text[:20]} is no operator; they are {', '.join(_OPERATORS)}")
     links = path.text.split(".")
-    if len(links) > MOST_LINKS + 1:
-        raise TooCostly(f"a chain of more than {MOST_LINKS} links is not followed")
+    if len(links) > reader.criteria.most_links + 1:
+        raise TooCostly(f"a chain of more than {reader.criteria.most_links} links is not followed")
     return _path(reader.criteria, types, links, operator.text, value.text)
 
 

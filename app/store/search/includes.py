@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, and_, not_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.fhir.outcomes import Issue, Refused
+from app.store import sight
 from app.store.keys import among, chunks
 from app.store.repository import Stored
 from app.store.search.compiling.criteria import Compiler
@@ -16,8 +17,8 @@ from app.store.search.results import Include
 from app.store.snapshot import visible
 from app.store.tables import Content, SearchReference, SearchUri, Version
 
-# What goes with one page: rounds of :iterate, and resources.
-MOST_ROUNDS, MOST_INCLUDED = 10, 2_000
+# Rounds of :iterate.
+MOST_ROUNDS = 10
 _VERSION: Any = Version.__table__.c  # type: ignore[attr-defined]
 _CONTENT: Any = Content.__table__.c  # type: ignore[attr-defined]
 _LINK: Any = SearchReference.__table__.c  # type: ignore[attr-defined]
@@ -34,6 +35,7 @@ class _Gathering:
 
     connection: AsyncConnection
     compiler: Compiler
+    most: int
     seen: set[int] = field(default_factory=set)
     found: Found = field(default_factory=list)
 
@@ -42,15 +44,15 @@ class _Gathering:
         fresh = list({vid: (vid, stored) for vid, stored in rows if vid not in self.seen}.values())
         self.seen |= {vid for vid, _ in fresh}
         self.found += fresh
-        if len(self.found) > MOST_INCLUDED:
-            told = f"More than {MOST_INCLUDED} resources would be included on one page; ask for fewer with _count."
+        if len(self.found) > self.most:
+            told = f"More than {self.most} resources would be included on one page; ask for fewer with _count."
             raise Refused([Issue("too-costly", told, "_include")])
         return fresh
 
 
 async def included(connection: AsyncConnection, query: Query, compiler: Compiler, matches: Found) -> Found:
     """What the includes of a query bring, without the matches themselves."""
-    gathering = _Gathering(connection, compiler, {vid for vid, _ in matches})
+    gathering = _Gathering(connection, compiler, query.most_included, {vid for vid, _ in matches})
     fresh = await _round(gathering, query.includes, matches)
     iterated = [each for each in query.includes if each.is_iterated]
     rounds = 1
@@ -123,5 +125,7 @@ def _by(include: Include, *, source: bool = False) -> Iterator[ColumnElement[boo
 
 
 def _there(gathering: _Gathering) -> Any:
-    there = (visible(_VERSION, gathering.compiler.snapshot), not_(_VERSION.deleted))
-    return WITH_CONTENT.where(*there).order_by(_VERSION.vid).limit(MOST_INCLUDED + 1)
+    looking = sight.current()
+    seen = gathering.compiler.seen(_VERSION, looking.types) if looking else []
+    there = (visible(_VERSION, gathering.compiler.snapshot), not_(_VERSION.deleted), *seen)
+    return WITH_CONTENT.where(*there).order_by(_VERSION.vid).limit(gathering.most + 1)

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from app.fhir.outcomes import Gone, Issue, Refused
 from app.store import cursors
 from app.store.parameters import SearchParameters
+from app.store.search.bounds import USUAL, Bounds
 from app.store.search.compartments import compartment_of
 from app.store.search.criteria import SPECIAL, Criteria, values_of
 from app.store.search.escapes import unescape
@@ -21,7 +22,6 @@ from app.store.search.tree import Belongs, Chain, Criterion, Listed, Reverse, To
 from app.store.search.values import Reading
 from app.terminology import Terminology
 
-_MOST_PARAMETERS, _MOST_WEIGHT = 64, 10_000
 Pairs = tuple[tuple[str, str], ...]
 
 
@@ -45,6 +45,7 @@ class Query:
     used: Pairs = ()
     ignored: tuple[Issue, ...] = ()
     place: Place | None = None
+    most_included: int = 0
 
     @property
     def is_linked(self) -> bool:
@@ -107,8 +108,9 @@ class Searcher:
         terminology: Callable[[], Terminology],
         clock: Callable[[], int],
         link_minutes: int = 60,
+        bounds: Bounds = USUAL,
     ) -> None:
-        self.parameters = parameters
+        self.parameters, self._bounds = parameters, bounds
         self._page_size, self._max_page_size = page_size, max_page_size
         self._link_minutes = link_minutes
         self._terms = Terms(terminology)
@@ -136,8 +138,9 @@ class Searcher:
 
         Raises Refused naming every malformed parameter; when strict, every unknown one too.
         """
-        if len(given) > _MOST_PARAMETERS:
-            raise Refused([Issue("too-costly", f"At most {_MOST_PARAMETERS} search parameters can be given at once.")])
+        if len(given) > self._bounds.parameters:
+            most = self._bounds.parameters
+            raise Refused([Issue("too-costly", f"At most {most} search parameters can be given at once.")])
         asking = _Asking(resource_type, tuple(given), strict, base, compartment)
         query, cursor = self._read(asking, self._clock() if at is None else at)
         return self._continued(asking, query, cursor) if cursor else query
@@ -166,14 +169,15 @@ class Searcher:
         if asking.compartment:
             types, member = compartment_of(asking.compartment, types)
             draft.criteria.append(member)
-        criteria = Criteria(self.parameters, Reading(asking.base, now, self._terms), filtered)
+        criteria = Criteria(self.parameters, Reading(asking.base, now, self._terms), filtered, self._bounds.links)
         for name, value in asking.given:
             self._take(draft, criteria, types, name, value)
         refused = draft.wrong + (draft.ignored if asking.is_strict else [])
         if refused:
             raise Refused(Issue(i.code, i.diagnostics, i.expression) for i in refused)
-        if sum(map(weight, draft.criteria)) > _MOST_WEIGHT:
-            raise Refused([Issue("too-costly", f"A search compares with at most {_MOST_WEIGHT} values.")])
+        if sum(map(weight, draft.criteria)) > self._bounds.values:
+            told = f"A search compares with at most {self._bounds.values} values."
+            raise Refused([Issue("too-costly", told)])
         return self._query(draft, types, asking.address, now), draft.results.cursor
 
     def _query(self, draft: _Draft, types: tuple[str, ...], address: str, now: int) -> Query:
@@ -192,6 +196,7 @@ class Searcher:
             tuple(results.includes),
             tuple((name, str(count) if name == "_count" else value) for name, value in draft.used),
             tuple(draft.ignored),
+            most_included=self._bounds.included,
         )
 
     def _take(self, draft: _Draft, criteria: Criteria, types: tuple[str, ...], name: str, value: str) -> None:

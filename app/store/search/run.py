@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.store import cursors
+from app.store import cursors, sight
 from app.store.index.state import require_indexed
 from app.store.keys import chunks
 from app.store.repository import Stored
@@ -41,7 +41,11 @@ class Page:
 
 
 async def search(connection: AsyncConnection, query: Query) -> Page:
-    """One page, as things stood when the first page was read. connection: of a read transaction."""
+    """One page, as things stood when the first page was read. connection: of a read transaction.
+
+    Raises Forbidden where the one who looks may search none of the types.
+    """
+    _require(query)
     await require_indexed(connection, needs(query))
     place = query.place or Place(await current(connection), query.at, None, None, query.meaning)
     # Of the first page, now and the snapshot are the same, and now has an index of its own.
@@ -62,6 +66,7 @@ async def search(connection: AsyncConnection, query: Query) -> Page:
 
 async def matching_ids(connection: AsyncConnection, query: Query, *, limit: int = 2) -> list[str]:
     """The ids of the first matches as things stand in this transaction: enough to tell none, one and several apart."""
+    _require(query)
     await require_indexed(connection, needs(query))
     compiler = Compiler(is_sqlite=connection.dialect.name == "sqlite")
     conditions = compiler.among(_VERSION, query.types, query.criteria)
@@ -90,6 +95,11 @@ async def included_with(
     vid = await connection.scalar(select(_VERSION.vid).where(*own))
     compiler = Compiler(is_sqlite=connection.dialect.name == "sqlite")
     return [one for _, one in await included(connection, query, compiler, [(int(vid or 0), stored)])]
+
+
+def _require(query: Query) -> None:
+    if looking := sight.current():
+        looking.require("s", query.types)
 
 
 async def _rows(connection: AsyncConnection, query: Query, conditions: Conditions, place: Place) -> Sequence[Any]:

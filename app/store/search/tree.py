@@ -161,6 +161,21 @@ class Belongs:
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Refers, by one of the params of its type, to another resource of the target's type than the target."""
+
+    target: Target
+    params: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """Is of one of the types."""
+
+    types: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class All:
     parts: tuple["Criterion", ...]
 
@@ -175,7 +190,8 @@ class No:
     part: "Criterion"
 
 
-Criterion: TypeAlias = Match | Exists | Ids | Updated | Words | Listed | Chain | Reverse | Belongs | All | Some | No
+Linked: TypeAlias = Listed | Chain | Reverse | Belongs | Elsewhere
+Criterion: TypeAlias = Match | Exists | Ids | Updated | Words | Kinds | Linked | All | Some | No
 
 
 def weight(criterion: Criterion) -> int:

@@ -161,14 +161,13 @@ procedures AS (
     JOIN version AS v ON v.type = 'Procedure' AND v.id = o.target_id AND v.until IS NULL
 ),
 carried_out AS MATERIALIZED (
-    SELECT p.vid, b.high AS begun, e.high AS ended, row_number() OVER (
+    SELECT p.vid, b.high AS begun, row_number() OVER (
         PARTITION BY p.vid ORDER BY CASE WHEN b.low IS NULL THEN 1 ELSE 0 END, b.low, v.id
     ) AS place
     FROM procedures AS p
     JOIN version AS v ON v.vid = p.done AND v.until IS NULL
     JOIN search_reference AS plan ON plan.vid = v.vid AND plan.param = 'based-on' AND plan.target_type = 'CarePlan'
     LEFT JOIN search_date AS b ON {plain}b.type = 'Procedure' AND b.vid = v.vid AND b.param = 'performed-start'
-    LEFT JOIN search_date AS e ON {plain}e.type = 'Procedure' AND e.vid = v.vid AND e.param = 'performed-end'
     WHERE NOT EXISTS (
         SELECT 1 FROM search_token AS t WHERE t.vid = v.vid AND t.param = 'status' AND t.value = 'entered-in-error'
     )
@@ -203,7 +202,7 @@ steps AS MATERIALIZED (
         coalesce(k.class, 'not-recognised') AS class,
         coalesce(g.diagnosis, CASE WHEN x.vid IS NULL THEN 'not-stated' ELSE 'other' END) AS diagnosis,
         coalesce(d.high, o.begun, l.begun) AS begun,
-        coalesce(s.ended, o.ended) AS ended
+        s.ended
     FROM requests AS r
     LEFT JOIN classed AS k ON k.vid = r.vid
     LEFT JOIN treated AS x ON x.vid = r.vid AND x.place = 1

@@ -1,5 +1,6 @@
 """The tables, and nothing else. Times are microseconds since 1970 UTC; migrations/ creates what is declared here."""
 
+from app.store.tables.access import Assertion
 from app.store.tables.export import ExportFile, ExportJob, ExportMoment, ExportPatient, ViewDefinition
 from app.store.tables.index import (
     Reindex,
@@ -13,12 +14,14 @@ from app.store.tables.index import (
     SearchToken,
     SearchUri,
 )
-from app.store.tables.subscriptions import Feed, SubscriptionEvent, SubscriptionState
+from app.store.tables.kept import Idempotency, Restoring
+from app.store.tables.subscriptions import Feed, SubscriptionEvent, SubscriptionGrants, SubscriptionState
 from app.store.tables.sync import NOT_FILLING, Ledger, Outbox, Pull, Quarantine, SyncConflict, SyncState, SyncTarget
-from app.store.tables.versions import Audit, Content, Idempotency, Instance, Lease, Published, Version
+from app.store.tables.versions import Audit, Content, Instance, Lease, Published, Version
 
 __all__ = [
     "NOT_FILLING",
+    "Assertion",
     "Audit",
     "Content",
     "ExportFile",
@@ -35,6 +38,7 @@ __all__ = [
     "Pull",
     "Quarantine",
     "Reindex",
+    "Restoring",
     "SearchDate",
     "SearchIndex",
     "SearchNumber",
@@ -45,6 +49,7 @@ __all__ = [
     "SearchToken",
     "SearchUri",
     "SubscriptionEvent",
+    "SubscriptionGrants",
     "SubscriptionState",
     "SyncConflict",
     "SyncState",

@@ -39,6 +39,15 @@ class SubscriptionState(SQLModel, table=True):
     error: str = ""
 
 
+class SubscriptionGrants(SQLModel, table=True):
+    """What those may read who made a Subscription, as text; no row where that is everything."""
+
+    __tablename__ = "subscription_grants"
+
+    id: str = Field(primary_key=True)
+    limits: str
+
+
 class SubscriptionEvent(SQLModel, table=True):
     """What a subscriber is told of: which version of which resource, under which number of its subscription."""
 

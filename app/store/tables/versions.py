@@ -39,12 +39,13 @@ class Version(SQLModel, table=True):
 
 
 class Content(SQLModel, table=True):
-    """The only copy of the content of each version; a deletion has none."""
+    """The only copy of the content of each version; a deletion has none. digest: SHA-256 of it."""
 
     __tablename__ = "content"
 
     vid: int = Field(sa_column=Column(KEY, primary_key=True, autoincrement=False))
     text: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    digest: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
 
 
 class Published(SQLModel, table=True):
@@ -70,21 +71,6 @@ class Audit(SQLModel, table=True):
     type: str
     id: str
     version: int
-
-
-class Idempotency(SQLModel, table=True):
-    """The stored answer to a POST that carried an Idempotency-Key, written with what it did."""
-
-    __tablename__ = "idempotency"
-
-    key: str = Field(primary_key=True)
-    request_hash: str
-    status: int
-    location: str
-    etag: str
-    last_modified: str
-    answer: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    created_at: int = Field(sa_column=big())
 
 
 class Instance(SQLModel, table=True):

@@ -10,14 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.fhir import json as lossless
+from app.security.sealing import CannotSeal, NotOpened, Sealing
 from app.store import clock, events, repository
 from app.store.database import Connection, Database
 from app.store.events import Event, State
+from app.store.repository import Stored
 from app.store.search import Searcher, included_with
+from app.store.sight import current, seen_by
 from app.sync.health import jittered
 from app.sync.subscriptions.hook import Called, Hook
 from app.sync.subscriptions.notifications import Kind, Status, Told, notification
 from app.sync.subscriptions.reading import FHIR_JSON, Wanted, read
+from app.sync.subscriptions.secrecy import opened
+from app.sync.subscriptions.seeing import sights
 from app.sync.subscriptions.status import TYPE, Statuses
 
 _IDLE, _SOONEST = 30.0, 0.05
@@ -27,11 +32,19 @@ async def tell(connection: Connection, searcher: Searcher, wanted: Wanted, liste
     """Events with the versions they are about, and what goes with them by the topic."""
     told = []
     for event in listed:
-        focus = await repository.read_version(connection, event.type, event.id, event.version)
+        focus = await _focus(connection, event)
         names = wanted.topic.includes.get(event.type, ()) if wanted.topic else ()
         others = await included_with(connection, searcher, focus, names) if focus and names else []
         told.append(Told(event, focus, others))
     return told
+
+
+async def _focus(connection: Connection, event: Event) -> Stored | None:
+    """The version, None where it may not be seen any more."""
+    looking = current()
+    if looking and not looking.may("r", event.type):
+        return None
+    return await repository.read_version(connection, event.type, event.id, event.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,7 @@ class Delivery:
     searcher: Searcher
     statuses: Statuses
     hook: Hook
+    sealing: Sealing
     owner: str
     lease_seconds: float
     attempts: int
@@ -106,7 +120,9 @@ class Delivery:
         count = wanted.max_count if wanted.topic else 1
         async with self.database.reading() as connection:
             listed = await events.between(connection, state.id, state.delivered + 1, state.last_event, count)
-            told = await tell(connection, self.searcher, wanted, listed)
+            limited = await sights(connection, self.searcher, self.base, [state.id])
+            with seen_by(limited.get(state.id)):
+                told = await tell(connection, self.searcher, wanted, listed)
         if not listed:
             await self._error(state, "Events that were to be sent are not here any more.")
             return
@@ -132,7 +148,11 @@ class Delivery:
         return await self._call("PUT", f"{wanted.endpoint.rstrip('/')}/{focus.type}/{focus.id}", focus.content, wanted)
 
     async def _call(self, method: str, url: str, body: bytes, wanted: Wanted) -> Called:
-        headers = [*wanted.headers, *([("Content-Type", FHIR_JSON)] if body else [])]
+        try:
+            own = opened(self.sealing, wanted.headers, wanted.endpoint)
+        except (NotOpened, CannotSeal):
+            return Called("A header of the Subscription cannot be opened with the keys of this server: write it anew.")
+        headers = [*own, *([("Content-Type", FHIR_JSON)] if body else [])]
         return await self.hook.call(method, url, body, headers, wanted.timeout)
 
     async def _note(self, state: State, wanted: Wanted, called: Called, delivered: int) -> None:

@@ -8,11 +8,14 @@ from app.fhir.outcomes import Issue
 from app.intake.accept import Intake
 from app.intake.writes import Caller, Write
 from app.outbound import Guard
+from app.security.sealing import Sealing
 from app.store.search import Searcher
+from app.store.sight import current
+from app.sync.subscriptions import secrecy
 from app.sync.subscriptions.delivery import Delivery
 from app.sync.subscriptions.hook import calling
 from app.sync.subscriptions.numbering import TYPE, Numbering
-from app.sync.subscriptions.reading import problems
+from app.sync.subscriptions.reading import problems, read
 from app.sync.subscriptions.status import Statuses
 from app.sync.work import Duties, Duty, Job
 
@@ -28,6 +31,7 @@ class Parts:
 
     intake: Intake
     guard: Guard
+    sealing: Sealing
     ring: Callable[[], None]
     owner: str
     lease_seconds: float
@@ -45,7 +49,7 @@ def duties(parts: Parts) -> Duties:
 
 
 def rule(
-    searcher: Searcher, guard: Guard, base: str, clock: Callable[[], int]
+    searcher: Searcher, guard: Guard, sealing: Sealing, base: str, clock: Callable[[], int]
 ) -> Callable[[Write, Caller], Awaitable[list[Issue]]]:
     """What the door asks of a Subscription that is written, unless the service itself writes its status."""
 
@@ -55,7 +59,9 @@ def rule(
         if caller.origin:
             told = "A Subscription belongs to the server it was made at; it is not taken over from there."
             return [Issue("business-rule", told, TYPE)]
-        found = problems(write.tree, searcher, base, clock())
+        found = [*problems(write.tree, searcher, base, clock()), *secrecy.problems(write.tree, sealing)]
+        if (looking := current()) and (wanted := read(write.tree, searcher, base)[0]):
+            looking.require("s", sorted(wanted.types), write.path)
         channel = write.tree.get("channel")
         endpoint = channel.get("endpoint") if isinstance(channel, Mapping) else None
         if isinstance(endpoint, str) and (told := " ".join(guard.problems(endpoint))):
@@ -80,6 +86,7 @@ async def _delivery(parts: Parts) -> AsyncIterator[Job]:
             searcher=intake.searcher,
             statuses=Statuses(intake, parts.base),
             hook=hook,
+            sealing=parts.sealing,
             owner=parts.owner,
             lease_seconds=parts.lease_seconds,
             attempts=parts.attempts,

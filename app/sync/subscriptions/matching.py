@@ -11,7 +11,9 @@ from app.logs import of_error
 from app.store.changes import Changed, changed
 from app.store.database import Connection
 from app.store.feed import Written
+from app.store.repository import Stored
 from app.store.search import Query, Searcher, matching_versions
+from app.store.sight import Sight, seen_by, wholly
 from app.sync.subscriptions.reading import Wanted
 from app.sync.subscriptions.topics import Topic, Trigger
 
@@ -19,18 +21,39 @@ _log = structlog.get_logger()
 
 
 async def concerned(
-    connection: Connection, searcher: Searcher, wanted: Mapping[str, Wanted], rows: Sequence[Written]
+    connection: Connection,
+    searcher: Searcher,
+    wanted: Mapping[str, Wanted],
+    rows: Sequence[Written],
+    sights: Mapping[str, Sight],
 ) -> dict[str, list[Written]]:
-    """The events of each Subscription, by its id, in the order of the feed."""
+    """The events of each Subscription, by its id, in the order of the feed. sights: of those that may not see all."""
     if not wanted or not rows:
         return {}
     matching = _Matching(connection, searcher, await changed(connection, rows))
     found = {}
     for name, one in sorted(wanted.items()):
-        matched = await matching.of(one)
+        looking = sights.get(name)
+        with seen_by(looking):
+            matched = await matching.of(one) if _may(looking, one) else []
+        matched = await _seen(connection, looking, matched)
         if matched:
             found[name] = [each.row for each in matched]
     return found
+
+
+def _may(looking: Sight | None, wanted: Wanted) -> bool:
+    return looking is None or any(looking.may("rs", each) for each in wanted.types)
+
+
+async def _seen(connection: Connection, looking: Sight | None, matched: list[Changed]) -> list[Changed]:
+    if looking is None or not matched:
+        return matched
+    rows = [each.row for each in matched]
+    # Only whether there is content matters: of a deletion, what was deleted is looked at.
+    versions = [Stored(r.type, r.id, r.version, "", r.last_updated, None if r.deleted else b"") for r in rows]
+    seen = await looking.seen(connection, "rs", versions)
+    return [each for each in matched if (each.row.type, each.row.id, each.row.version) in seen]
 
 
 @dataclass(slots=True)
@@ -48,7 +71,9 @@ class _Matching:
             # A deletion is no news for criteria (R4 subscription.html): they are asked of what is new.
             return await self._by(wanted.queries[0], [each for each in self.changes if not each.row.deleted])
         if topic.url not in self.known:
-            self.known[topic.url] = await self._about(topic)
+            # What a topic is about is the same for all; what of it each one may see is looked at for each.
+            with wholly():
+                self.known[topic.url] = await self._about(topic)
         found = self.known[topic.url]
         for query in wanted.queries:
             others = [each for each in found if each.row.type not in query.types]

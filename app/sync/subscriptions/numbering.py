@@ -16,6 +16,7 @@ from app.store.feed import Piece, Written
 from app.store.search import Searcher
 from app.sync.subscriptions.matching import concerned
 from app.sync.subscriptions.reading import Wanted, read
+from app.sync.subscriptions.seeing import sights
 
 NAME, TYPE = "subscriptions", "Subscription"
 _PIECE = 200
@@ -57,7 +58,8 @@ class Numbering:
         piece = await feed.piece(connection, cursor, types=types, limit=_PIECE)
         ends = [place for place, row in enumerate(piece.rows, 1) if row.type == TYPE]
         piece = piece.upto(ends[0]) if ends else piece
-        return piece, await concerned(connection, self.searcher, wanted, piece.rows)
+        limited = await sights(connection, self.searcher, self.base, wanted)
+        return piece, await concerned(connection, self.searcher, wanted, piece.rows, limited)
 
     async def _wanted(self, connection: Connection) -> dict[str, Wanted]:
         """What each Subscription asks for whose events are numbered; those that cannot be read have none."""

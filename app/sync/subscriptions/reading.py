@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 from app.fhir.instants import period
 from app.fhir.outcomes import Issue, Refused
+from app.security.sealing import is_sealed
 from app.store.search import CONTROL, Query, Searcher
 from app.sync.subscriptions.topics import Topic, topic_of, topics
 
@@ -20,7 +21,9 @@ FHIR_JSON = "application/fhir+json"
 DEFAULT_TIMEOUT, LONGEST_TIMEOUT, DEFAULT_COUNT, LARGEST_COUNT = 10, 60, 20, 200
 # R4 leaves them to the server; a client asks, and turns off.
 _BY_CLIENTS = ("requested", "off")
-_HEADER = re.compile(r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}):[ \t]*(?P<value>[\x20-\x7e\t]{0,4000})", re.ASCII)
+_HEADER = re.compile(r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}):[ \t]*(?P<value>[\x20-\x7e\t]{0,8000})", re.ASCII)
+# Sealed, they are longer (secrecy.py).
+_LONGEST_VALUE = 4_000
 # They belong to the connection or to what is sent, not to the subscriber.
 _OF_CONNECTION = frozenset({"connection", "expect", "host", "transfer-encoding", "upgrade"})
 _OF_CONTENT = frozenset({"content-encoding", "content-length", "content-type"})
@@ -205,7 +208,10 @@ class _Reading:
         made = []
         for place, text in enumerate(channel.get("header") or ()):
             found = _HEADER.fullmatch(str(text))
-            if not found or found["name"].lower() in _OF_CONNECTION | _OF_CONTENT:
+            is_long = (
+                found is not None and len(found["value"]) > _LONGEST_VALUE and not is_sealed(found["value"].strip())
+            )
+            if not found or is_long or found["name"].lower() in _OF_CONNECTION | _OF_CONTENT:
                 told = (
                     "A header is a name, a colon and a value, and none that belongs to the connection or the content."
                 )

@@ -31,7 +31,13 @@ _ATTRIBUTES_OF = {
 _LINKS = frozenset({"href", "src", "cite", "longdesc"})
 _TEXT = re.compile(r"(?:^|>)[^<>]*[^<>\s]")
 _MARK = re.compile(r"[<>&]")
-_UNSAFE = ("javascript:", "vbscript:", "data:text/html")
+# Links by which a browser runs what they hold, or shows it as a page of its own.
+_UNSAFE = ("javascript:", "vbscript:", "livescript:", "data:")
+# A picture that lies in its address is none of them.
+_PICTURE = "data:image/"
+# Styles by which old browsers run code, and other style sheets.
+_STYLES = re.compile(r"expression\(|javascript:|vbscript:|behaviou?r:|-moz-binding|@import")
+_STYLE_ESCAPE = re.compile(r"/\*.*?\*/|\\([0-9a-f]{1,6})\s?|\\", re.DOTALL | re.IGNORECASE)
 
 
 _START, _END = f'<div xmlns="{XHTML}">', "</div>"
@@ -55,6 +61,17 @@ def is_plain(text: str) -> bool:
 
 class _Stop(Exception):
     pass
+
+
+def _runs(link: str, *, is_picture: bool) -> bool:
+    """Whether a browser that follows a link runs what it holds. Spaces and controls in it are skipped, as there."""
+    plain = "".join(mark for mark in link if mark > " " and mark.isprintable()).lower()
+    return plain.startswith(_UNSAFE) and not (is_picture and plain.startswith(_PICTURE))
+
+
+def _unescaped(style: str) -> str:
+    """A style as it is understood: without comments, `\\65` as e."""
+    return _STYLE_ESCAPE.sub(lambda found: chr(min(int(found[1], 16), 0x10FFFF)) if found[1] else "", style)
 
 
 def narrative_flaws(text: str) -> Iterator[tuple[str, str]]:
@@ -117,8 +134,10 @@ class _Reader:
             return
         if name not in _ALLOWED_ATTRIBUTES and name not in allowed:  # type: ignore[operator]
             self.flaws.append("The narrative may hold only basic XHTML attributes, and no event handler")
-        elif name in _LINKS and "".join(value.split()).lower().startswith(_UNSAFE):
+        elif name in _LINKS and _runs(value, is_picture=name == "src"):
             self.flaws.append("The narrative must not hold links that run code")
+        elif name == "style" and _STYLES.search("".join(_unescaped(value).split()).lower()):
+            self.flaws.append("The narrative must not hold styles that run code or load other styles")
 
     def end(self, name: str) -> None:
         self.depth -= 1

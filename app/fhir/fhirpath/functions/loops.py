@@ -21,6 +21,8 @@ def each(frame: Frame, focus: Items, step: Step) -> Iterator[tuple[Any, Items]]:
     try:
         for place, item in enumerate(focus):
             frame.this, frame.index = item, place
+            if not frame.trusts_patterns:
+                frame.look()
             yield item, step(frame, [item])
     finally:
         frame.this, frame.index = this, index

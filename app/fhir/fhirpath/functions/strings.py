@@ -90,7 +90,12 @@ def _pattern(frame: Frame, focus: Items, pattern: Items) -> tuple[re.Pattern[str
     value, wanted = text(focus), text(pattern)
     if value is None or wanted is None:
         return None
-    return safe_pattern(wanted).on(value, is_trusted=frame.trusts_patterns), value
+    found = safe_pattern(wanted)
+    compiled = found.on(value, is_trusted=frame.trusts_patterns)
+    if not frame.trusts_patterns:
+        # One slow match is bearable, one for each of a thousand texts is not.
+        frame.spend(found.steps(value))
+    return compiled, value
 
 
 @function("matches", least=1)

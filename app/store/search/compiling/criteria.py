@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, not_, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, exists, not_, or_, select, tuple_
 
+from app.store import sight
 from app.store.index.fulltext import matches as has_words
 from app.store.search.compiling.ranges import moment
 from app.store.search.compiling.rows import columns_of, has_match, has_value, listed, one_of
@@ -14,8 +15,10 @@ from app.store.search.tree import (
     Belongs,
     Chain,
     Criterion,
+    Elsewhere,
     Exists,
     Ids,
+    Kinds,
     Listed,
     Match,
     No,
@@ -34,7 +37,8 @@ _SELECTIVE = ("reference", "uri", "string", "token", "composite", "quantity", "n
 
 @dataclass(frozen=True, slots=True)
 class Compiler:
-    """Compiles criteria for one moment.
+    """Compiles criteria for one moment. What the one who looks may not see matches nothing (app/store/sight.py), at
+    either end of a chain.
 
     snapshot None: now. is_sqlite: of several criteria only one becomes a list of versions, and the others are looked
     up for those: SQLite would make all the lists. PostgreSQL is told the sets, and joins them by its statistics.
@@ -46,11 +50,22 @@ class Compiler:
     def among(self, version: Any, types: Sequence[str], criteria: Sequence[Criterion]) -> list[ColumnElement[bool]]:
         """Conditions on the columns of a version: there then, of one of the types, and as asked."""
         there = [one_of(version.type, types), visible(version, self.snapshot), not_(version.deleted)]
-        return [*there, *self._every(criteria, types, version, leads=True)]
+        return [*there, *self.seen(version, types), *self._every(criteria, types, version, leads=True)]
 
     def asked(self, version: Any, types: Sequence[str], criteria: Sequence[Criterion]) -> list[ColumnElement[bool]]:
         """Conditions on the columns of a version that is known, whether it is the current one or not: as asked."""
-        return [one_of(version.type, types), *self._every(criteria, types, version, leads=False)]
+        there = [one_of(version.type, types), *self.seen(version, types)]
+        return [*there, *self._every(criteria, types, version, leads=False)]
+
+    def seen(self, version: Any, types: Sequence[str], right: str = "s") -> list[ColumnElement[bool]]:
+        """Conditions on the columns of a version of one of the types: what the one who looks has the right to."""
+        looking = sight.current()
+        kept = looking.criterion(right, types) if looking else None
+        return [] if kept is None else [self._condition(kept, types, version, leads=False)]
+
+    def fits(self, version: Any, types: Sequence[str], criterion: Criterion) -> list[ColumnElement[bool]]:
+        """Conditions on the columns of a version that is known: of one of the types, and as that, whoever looks."""
+        return [one_of(version.type, types), self._condition(criterion, types, version, leads=False)]
 
     def _every(
         self, criteria: Sequence[Criterion], types: Sequence[str], version: Any, *, leads: bool
@@ -77,6 +92,8 @@ class Compiler:
                 return one_of(version.id, ids)
             case Updated(ranges=ranges):
                 return or_(*(moment(version.last_updated, each) for each in ranges))
+            case Kinds(types=kinds):
+                return one_of(version.type, kinds)
         return self._linked(criterion, types, version)
 
     def _linked(self, criterion: Criterion, types: Sequence[str], version: Any) -> ColumnElement[bool]:
@@ -90,6 +107,10 @@ class Compiler:
                 found = _is_target(version, types, self._referring(_LIST, _ITEM, [Ids((list_id,))]))
             case Belongs():
                 found = version.vid.in_(self._members(criterion))
+            case Elsewhere(target=target, params=params):
+                link = columns_of(SearchReference)
+                other = [link.target_type == target.type, link.target_id != target.id, _by_one_of(link, params)]
+                found = exists(select(1).where(link.vid == version.vid, *other))
             case Words(where=where, text=text):
                 found = has_words(where, text, version.vid)
             case _:
@@ -125,10 +146,10 @@ class Compiler:
 
     def _members(self, belongs: Belongs) -> Any:
         link, own, target = columns_of(SearchReference), columns_of(Version), belongs.target
-        ways = [and_(link.type == each, one_of(link.param, params)) for each, params in belongs.params]
         itself = [own.type == target.type, own.id == target.id, visible(own, self.snapshot)]
         to_target = [link.target_id == target.id, link.target_type == target.type]
-        return select(own.vid).where(*itself).union_all(select(link.vid).where(*to_target, or_(False, *ways)))
+        of_target = select(link.vid).where(*to_target, _by_one_of(link, belongs.params))
+        return select(own.vid).where(*itself).union_all(of_target)
 
 
 def _rank(criterion: Criterion) -> int:
@@ -142,6 +163,11 @@ def _rank(criterion: Criterion) -> int:
         case Chain() | Reverse():
             return _SELECTIVE.index("token")
     return len(_SELECTIVE)
+
+
+def _by_one_of(link: Any, params: Sequence[tuple[str, Sequence[str]]]) -> ColumnElement[bool]:
+    """Whether a row of references stands under one of the params of its type; by (type, params)."""
+    return or_(False, *(and_(link.type == each, one_of(link.param, names)) for each, names in params))
 
 
 def _is_target(version: Any, types: Sequence[str], targets: Any) -> ColumnElement[bool]:

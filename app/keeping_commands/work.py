@@ -1,0 +1,104 @@
+"""Backing up a database to a file, and filling one from a file."""
+
+import hashlib
+import zipfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from app import profiles
+from app.fhir.instants import instant
+from app.keeping_commands import archive as file
+from app.keeping_commands.archive import Damaged, Manifest, Part
+from app.main import clock
+from app.store.database import Connection, Database
+from app.store.kept import filling
+from app.store.kept.rows import Counted, Kept, counted, lines, most_at_once, row, tables
+
+Told = Callable[[str, int], None]
+_NAME = "dermatome-%Y%m%dT%H%M%SZ.zip"
+
+
+def place(given: Path) -> Path:
+    """The file that is meant; in a folder one named by the time."""
+    return given / datetime.now(UTC).strftime(_NAME) if given.is_dir() else given
+
+
+async def back_up(database: Database, path: Path, told: Told) -> Manifest:
+    """Write everything as it stands at one moment, while others go on writing. Raises OSError."""
+    with file.writing(path) as archive:
+        async with database.reading() as connection:
+            schema, taken_at = await database.revision(connection), instant(clock())
+            parts = {name: await _put(archive, connection, table, told) for name, table in tables().items()}
+        kind = "sqlite" if database.is_sqlite else "postgresql"
+        manifest = Manifest(schema, taken_at, profiles.package()["version"], kind, parts)
+        file.put_manifest(archive, manifest)
+    return manifest
+
+
+async def _put(archive: zipfile.ZipFile, connection: Connection, table: Kept, told: Told) -> Part:
+    found, sha256 = Counted(), hashlib.sha256()
+    with archive.open(file.name_of(table.name), "w", force_zip64=True) as out:
+        async for line in lines(connection, table):
+            found.add(line)
+            sha256.update(line)
+            out.write(line)
+    told(table.name, found.rows)
+    return Part(tuple(column.name for column in table.c), found.rows, sha256.hexdigest(), found.digest)
+
+
+async def restore(database: Database, path: Path, told: Told) -> Manifest:
+    """Fill an empty database with a backup, and see that it holds what the backup says; else nothing of it is kept.
+
+    Raises Damaged, filling.NotEmpty and OSError.
+    """
+    with file.reading(path) as (archive, manifest):
+        async with database.reading() as connection:
+            _require_fit(manifest, await database.revision(connection))
+        await filling.begin(database, clock())
+        async with database.writing() as connection:
+            await filling.prepare(database, connection)
+            for name, part in manifest.tables.items():
+                await _fill(connection, archive, tables()[name], part)
+                told(name, part.rows)
+            for name, part in manifest.tables.items():
+                await _require_same(connection, tables()[name], part)
+            await filling.finish(connection)
+    return manifest
+
+
+def _require_fit(manifest: Manifest, schema: str) -> None:
+    """Raises Damaged for a backup with other tables than there are here."""
+    if manifest.schema != schema:
+        raise Damaged(
+            f"it has the schema {manifest.schema} and this release has {schema}: restore it with release "
+            f"{manifest.release}, and upgrade that"
+        )
+    wrong = [name for name in manifest.tables if name not in tables()]
+    wrong += [name for name, table in tables().items() if _columns(manifest, name) != {*table.c.keys()}]
+    if wrong:
+        raise Damaged(f"its tables are not those of this release: {', '.join(sorted(set(wrong)))}")
+
+
+def _columns(manifest: Manifest, name: str) -> set[str]:
+    return {*manifest.tables[name].columns} if name in manifest.tables else set()
+
+
+async def _fill(connection: Connection, archive: zipfile.ZipFile, table: Kept, part: Part) -> None:
+    most, rows = most_at_once(table), []
+    try:
+        for line in file.lines(archive, table.name, part):
+            rows.append(row(table, part.columns, line))
+            if len(rows) == most:
+                await filling.fill(connection, table, rows)
+                rows = []
+    except ValueError as error:
+        raise Damaged(f"a row of {table.name} cannot be read: {error}") from None
+    if rows:
+        await filling.fill(connection, table, rows)
+
+
+async def _require_same(connection: Connection, table: Kept, part: Part) -> None:
+    found = await counted(connection, table)
+    if (found.rows, found.digest) != (part.rows, part.digest):
+        raise Damaged(f"the database does not hold {table.name} as it was: {found.rows} rows of {part.rows}")

@@ -1,0 +1,142 @@
+"""HTTP/1.1 connections that cannot be held for nothing: bounded heads, and an end for those who send or read nothing.
+
+uvicorn bounds neither how long a head may take nor how long it may be, and lets go of no client that does not read.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+# What a client that reads has taken of an answer within its time; one that takes less holds it for nothing.
+_LEAST_READ = 16_384
+# Requests that may be sent before the one before them is answered: their heads lie in memory.
+_MOST_WAITING = 16
+_JSON = b"content-type: application/fhir+json\r\nconnection: close\r\n"
+_OUTCOME = b'{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"%s","diagnostics":"%s"}]}'
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """head_bytes: request line and headers; head_seconds: how long they may take, and how long nothing may come;
+    reading_seconds: how long a client may leave an answer unread; connections: open at once."""
+
+    head_bytes: int
+    head_seconds: float
+    reading_seconds: float
+    connections: int
+
+
+class Connection(HttpToolsProtocol):
+    """One connection. `look` is called about once a second by the server."""
+
+    def __init__(
+        self,
+        bounds: Bounds,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._bounds = bounds
+        # Bytes that came since the last request, or the last piece of a body: of a head, or of trailers.
+        self._head = 0
+        self._is_too_long = False
+        # Whether the request that was read last is, with its body.
+        self._is_whole = True
+        # When the connection was made, the head began that is being read, or the last answer was given.
+        self._since = time.monotonic()
+        # How much of the answers lay unread, and since when no less does.
+        self._unread = (0, self._since)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self._bounds.connections:
+            self._refuse(503, b"Service Unavailable", b"throttled", b"This server has no room for more connections.")
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        if not self._head and self._is_whole:
+            self._since = time.monotonic()
+        self._head += len(data)
+        super().data_received(data)
+        # The parser keeps a name or value until it has all of it.
+        if self._head > self._bounds.head_bytes and not self.transport.is_closing():
+            self._end_head()
+
+    def on_headers_complete(self) -> None:
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > self._bounds.head_bytes or len(self.pipeline) >= _MOST_WAITING:
+            # What is raised here ends the reading; send_400_response tells why.
+            self._is_too_long = True
+            raise ValueError("the head is too long")
+        self._head, self._is_whole = 0, False
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._head = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._head, self._is_whole = 0, True
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self._since = time.monotonic()
+        super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        if self._is_too_long:
+            self._end_head()
+        elif self._is_idle:
+            self._refuse(400, b"Bad Request", b"structure", b"This is no request of HTTP/1.1.")
+        else:
+            self.transport.abort()
+
+    def look(self, now: float) -> None:
+        """End the connection if nothing is done with it."""
+        left = self.transport.get_write_buffer_size()
+        mark, since = self._unread
+        if left == 0 or left > mark or left <= mark - _LEAST_READ:
+            self._unread = left, now
+        elif now - since > self._bounds.reading_seconds:
+            self.transport.abort()
+            return
+        # Between two requests uvicorn waits for as long as timeout_keep_alive says.
+        is_begun = self.cycle is None or self._head or not self._is_whole
+        if self._is_idle and is_begun and not left and now - self._since > self._bounds.head_seconds:
+            self.transport.abort()
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether no request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _end_head(self) -> None:
+        """Say that it is too long, unless the answer to another request has begun."""
+        if not self._is_idle:
+            self.transport.abort()
+            return
+        told = b"The request line and headers are longer than the %d bytes this server takes." % self._bounds.head_bytes
+        self._refuse(431, b"Request Header Fields Too Large", b"too-long", told)
+
+    def _refuse(self, status: int, phrase: bytes, code: bytes, told: bytes) -> None:
+        body = _OUTCOME % (code, told)
+        head = b"HTTP/1.1 %d %s\r\ncontent-length: %d\r\n" % (status, phrase, len(body))
+        retry = b"retry-after: 2\r\n" if status == 503 else b""
+        self.transport.write(head + _JSON + retry + b"\r\n" + body)
+        self.transport.close()
+
+
+def look_at(connections: Any) -> None:
+    """Look at every open connection."""
+    now = time.monotonic()
+    for each in list(connections):
+        if isinstance(each, Connection):
+            each.look(now)

@@ -1,0 +1,29 @@
+"""Writes what the service is made of as a CycloneDX document, from the lock of what is installed with it.
+
+    python -m tools.sbom [FILE]
+
+The same lock gives the same bytes, so it is made anew for each release and not kept beside the lock. Content of others
+that is shipped inside (definitions, units, code systems) is in docs/licences.md.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+LOCK = ROOT / "requirements.lock"
+
+
+def write(file: Path) -> None:
+    """The document, checked against the schema of CycloneDX."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    options = ["--pyproject", str(ROOT / "pyproject.toml"), "--output-reproducible", "--of", "JSON", "--validate"]
+    # The one warning that is left out: a lock does not say which package asked for which.
+    command = [sys.executable, "-W", "ignore::UserWarning", "-m", "cyclonedx_py", "requirements", str(LOCK), *options]
+    subprocess.run([*command, "--output-file", str(file)], check=True)
+
+
+if __name__ == "__main__":
+    place = Path(sys.argv[1]) if sys.argv[1:] else ROOT / "build" / "dermatome.cdx.json"
+    write(place)
+    print(place)
