@@ -81,7 +81,8 @@ async def _kill_again_and_again(
     worker: Process, folder: Path, client: httpx.AsyncClient, status: str
 ) -> list[dict[str, int]]:
     """Answers the files that were there after each kill, with when they were written."""
-    chance, found = random.Random(20261123), []
+    chance = random.Random(20261123)
+    found: list[dict[str, int]] = []
     for turn in range(KILLS):
         await asyncio.to_thread(worker.start)
         # Whoever was killed keeps the job for a lease; then something is done, and what is begun is cut off.
