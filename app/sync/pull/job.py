@@ -21,7 +21,7 @@ from app.sync.capabilities import Plan
 from app.sync.planning import Unplanned
 from app.sync.pull import quarantine as refused
 from app.sync.pull import windows
-from app.sync.pull.pages import UnusablePage
+from app.sync.pull.pages import CameAgain, UnusablePage
 from app.sync.pull.reading import Reader
 from app.sync.pull.remote import NotRead
 from app.sync.pull.taking import KeepsChanging, Note, Taker
@@ -121,6 +121,8 @@ class Pull:
             return 0
         except NotRead as error:
             return await self._not_read(row, error, now)
+        except CameAgain as error:
+            return await self._fail(row, str(error), now, health.jittered(row.failures, _REFUSED_SECONDS), is_over=True)
         except UnusablePage as error:
             return await self._fail(row, str(error), now, _REFUSED_SECONDS, is_over=True)
         except KeepsChanging:

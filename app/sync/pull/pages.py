@@ -26,6 +26,11 @@ class Broken(UnusablePage):
     """What was answered is no JSON: it was cut short on the way, or comes from something before the server."""
 
 
+class CameAgain(UnusablePage):
+    """A page that was read before. Where pages are counted from the newest, what was written meanwhile can move as many
+    rows on as a page has: the next window may be read without it. A circle stays one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Incoming:
     """One version of a resource as the target told it. text: as it came, None for a deletion.

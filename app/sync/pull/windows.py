@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 from app.fhir.instants import instant
 from app.store.tables import Pull
 from app.sync.capabilities import Plan
-from app.sync.pull.pages import Page, UnusablePage
+from app.sync.pull.pages import CameAgain, Page, UnusablePage
 
 Mode = Literal["history", "search", "full", "ids"]
 Pairs = list[tuple[str, str]]
@@ -83,7 +83,7 @@ def moved(row: Pull, page: Page) -> Pull:
     """Where reading stands after a page that is not the last. Raises UnusablePage where pages lead in a circle."""
     number = row.pages + 1
     if row.mark and page.fingerprint == row.mark:
-        raise UnusablePage("A page came again: its links lead in a circle.")
+        raise CameAgain("A page came again: its links lead in a circle.")
     if number > _MOST_PAGES:
         raise UnusablePage(f"Its links lead on after {_MOST_PAGES} pages; there is no end to be seen.")
     return changed(
