@@ -31,7 +31,7 @@ _ALWAYS = {
 _HSTS = "max-age=31536000"
 _ASKED = (
     *("Accept", "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-Modified-Since", "If-None-Exist"),
-    *("If-None-Match", "Prefer", "Range", "X-Provenance", "X-Request-Id"),
+    *("If-None-Match", "Prefer", "Range", "X-Request-Id"),
 )
 _TOLD = (
     *("Content-Disposition", "Content-Location", "Content-Range", "ETag", "Expires", "Last-Modified", "Link"),

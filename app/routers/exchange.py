@@ -20,6 +20,9 @@ from app.service import Service
 from app.store.idempotency import Answer
 from app.store.repository import Stored
 
+_NO_PROVENANCE = (
+    "The header X-Provenance is not kept here: send the Provenance as a resource, in one transaction with its target."
+)
 _KEY = re.compile("[ -~]{1,255}")
 _VERSION = re.compile("[1-9][0-9]{0,8}")
 _HANDLING = ("strict", "lenient")
@@ -124,7 +127,12 @@ def is_current(request: Request, stored: Stored) -> bool:
 
 
 def caller(request: Request, body: bytes) -> Caller:
-    """Who asks, for audit and for replaying the answer to a repeated Idempotency-Key."""
+    """Who asks to write, for audit and for replaying the answer to a repeated Idempotency-Key.
+
+    Raises Refused for a header that would have to be kept with what is written and cannot be.
+    """
+    if "x-provenance" in request.headers:
+        raise Refused([Issue("not-supported", _NO_PROVENANCE)])
     key = header(request, "idempotency-key")
     if key is not None and not _KEY.fullmatch(key):
         raise Refused([Issue("value", "Idempotency-Key must be 1 to 255 printable ASCII characters.")])
