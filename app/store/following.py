@@ -79,13 +79,17 @@ def unsealed(text: str, bound_to: str) -> Place:
 
 
 async def page(connection: AsyncConnection, place: Place, *, types: Sequence[str], count: int, most_bytes: int) -> Page:
-    """What comes after a place: so many versions, or fewer where they would be larger, but one at least.
+    """What comes after a place: so many versions, fewer where they would be larger; none only where there is none.
 
     connection: of a read transaction that has written nothing. Raises Lost.
     """
     if place.anchor[0] and await _anchor(connection, place.anchor[0]) != place.anchor:
         raise Lost
     found = await feed.piece(connection, place.cursor, types=types, limit=count)
+    if not found.rows and place.cursor.through:
+        # The page before ended with the last of what was there then: what came since is another piece.
+        there = Place(found.end, place.anchor)
+        return await page(connection, there, types=types, count=count, most_bytes=most_bytes)
     versions = await _contents(connection, [row.vid for row in found.rows], most_bytes)
     # What a piece is read through was taken with the place, and so was its newest version.
     anchor = place.anchor if place.cursor.through else await _anchor(connection)

@@ -48,6 +48,8 @@ async def test_each_export_shows_one_state_and_what_follows_its_time_misses_noth
             if turn == EXPORTS:
                 stop.set()
                 await asyncio.gather(*writers)
+                # Whether a writer was stopped with or without a patient is chance.
+                await here.put(patient(id="last"))
             found = await here.export(since=since)
             assert found.job.state == "complete", found.job.reason
             changed = {_key(line): line for line in found.lines()}

@@ -60,6 +60,18 @@ async def test_who_commits_late_is_not_left_out(bare_database_url: str) -> None:
     assert (seen, nothing, during, after) == (["fast"], [], [], ["slow-1", "slow-2"])
 
 
+async def test_a_page_is_empty_only_where_there_is_nothing(bare_database_url: str) -> None:
+    """The first page ends with the last version there was when it was read."""
+    async with Database(bare_database_url) as database:
+        await _write(database, ["a", "b"])
+        first, place = await _follow(database, BEGINNING, count=2)
+        await _write(database, ["c"])
+        second, place = await _follow(database, place, count=2)
+        none, _ = await _follow(database, place, count=2)
+
+    assert (first, second, none) == (["a", "b"], ["c"], [])
+
+
 async def test_writers_at_once_are_all_met_once_whenever_one_looks(bare_database_url: str) -> None:
     async with Database(bare_database_url) as database:
         writing = asyncio.gather(*(_write_often(database, writer) for writer in range(16)))
