@@ -1,9 +1,9 @@
-"""How fast a million Observations are exported and viewed: `python -m bench.export [--resources N]`.
+"""How fast a million Observations are exported and viewed: `python -m bench.export [--resources N] [--database URL]`.
 
-A real service with its worker on SQLite. Some scores come in by the clinic API; the rest are copies of their rows, with
-ids of their own. Beside each figure, in the same run: a plain sequential read of the same rows by the database's
-driver, written to a file, and a loop by hand that makes the same table. CPU is of the service's process, memory what it
-holds resident, at a twentieth and at most.
+A real service with its worker, on SQLite or an empty PostgreSQL database. Some scores come in by the clinic API; the
+rest are copies of their rows, with ids of their own. Beside each figure, in the same run: a plain sequential read of
+the same rows by the database's driver, written to a file, and a loop by hand that makes the same table. CPU is of the
+service's process, memory what it holds resident, at a twentieth and at most.
 """
 
 import argparse
@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import resource
-import sqlite3
 import sys
 import tempfile
 import threading
@@ -27,11 +26,13 @@ import httpx
 import orjson
 
 from app.profiles import shared_json
+from bench.databases import Driver, opened
 from tests.builders import patient
 from tests.processes import Process, free_port
 
 _PATIENTS = 200
-_VIEW = "scores"
+# A view of one type, and one that is joined of several.
+_VIEW, _JOINED = "ViewDefinition/scores", "Library/pain-scores"
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _ANSWERS = {"burning": True, "electric_shocks": True, "numbness": True, "tingling": False, "painful_cold": False}
@@ -54,12 +55,14 @@ def main() -> int:
     """Fill, export, view, tell. Answers the exit code: 1 where memory grows, or the files are not what is stored."""
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--resources", type=int, default=1_000_000)
+    asked.add_argument("--database", default="", help="an empty database; unset: a SQLite file of its own")
     given = asked.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
+        url = given.database or f"sqlite+aiosqlite:///{folder}/dermatome.db"
         settings = {
             "PORT": str(free_port()),
-            "DERMATOME_DATABASE_URL": f"sqlite+aiosqlite:///{folder}/dermatome.db",
+            "DERMATOME_DATABASE_URL": url,
             "DERMATOME_EXPORT_FILES": str(folder / "exports"),
         }
         server = Process("serve", settings, log=folder / "service.log")
@@ -67,14 +70,16 @@ def main() -> int:
             began = time.monotonic()
             _post(server.base)
             server.stop()
-            count = _multiply(folder / "dermatome.db", given.resources)
+            with closing(opened(url)) as database:
+                count = _multiply(database, given.resources)
             print(f"{count} Observations after {time.monotonic() - began:.0f} s", flush=True)
             server.start()
-            return _measure(server, folder, count)
+            with closing(opened(url)) as database:
+                plain = _plain_read(database, folder / "plain.ndjson")
+            return _measure(server, folder, count, plain)
 
 
-def _measure(server: Process, folder: Path, count: int) -> int:
-    plain = _plain_read(folder / "dermatome.db", folder / "plain.ndjson")
+def _measure(server: Process, folder: Path, count: int, plain: Used) -> int:
     _tell("plain read by the driver, to a file", count, plain)
     exported, sums = _exported(server, folder)
     _tell("export, kick-off to the last file", count, exported)
@@ -82,11 +87,12 @@ def _measure(server: Process, folder: Path, count: int) -> int:
     _tell("files over HTTP", count, fetched)
     by_hand = _by_hand(folder / "plain.ndjson", folder / "by_hand.csv")
     _tell("table by hand, orjson and csv", count, by_hand)
-    viewed = _viewed(server, folder / "view.csv")
-    _tell(f"$viewdefinition-run {_VIEW}, csv over HTTP", viewed.told["rows"], viewed)
+    viewed = [_viewed(server, name, folder / "view.csv") for name in (_VIEW, _JOINED)]
+    for name, each in zip((_VIEW, _JOINED), viewed, strict=True):
+        _tell(f"$viewdefinition-run {name}, csv over HTTP", each.told["rows"], each)
     is_equal = sums == _line_sums([folder / "plain.ndjson"])
     print(f"export equals store: {is_equal}, {sums[0]} lines, {sums[1]:064x} (sum of the lines' SHA-256)")
-    growth = max(each.most_mb - each.first_mb for each in (exported, viewed))
+    growth = max(each.most_mb - each.first_mb for each in (exported, *viewed))
     print(f"memory grew by {growth:.0f} MB at most")
     return int(not is_equal or growth > _MOST_GROWTH_MB)
 
@@ -105,49 +111,43 @@ def _post(base: str) -> None:
             client.post("/pain/assessments", json=body).raise_for_status()
 
 
-def _multiply(path: Path, wanted: int) -> int:
+def _multiply(database: Driver, wanted: int) -> int:
     """Copy every Observation until there are so many: all its rows, under other ids. Answers how many there are."""
-    with closing(sqlite3.connect(path)) as database:
-        database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA cache_size=-200000")
-        database.execute("CREATE TEMP TABLE model AS SELECT vid FROM version WHERE type = 'Observation'")
-        [(models,)] = database.execute("SELECT count(*) FROM model")
-        tables = [name for name, columns in _tables(database) if "vid" in columns]
-        for copy in range(1, -(-wanted // models)):
-            [(shift,)] = database.execute("SELECT max(vid) FROM version")
-            for table in tables:
-                database.execute(_copying(database, table), {"shift": shift, "copy": f"c{copy}-"})
-        database.commit()
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        [(count,)] = database.execute("SELECT count(*) FROM version WHERE type = 'Observation'")
-    return int(count)
+    database.run(["CREATE TEMP TABLE model AS SELECT vid FROM version WHERE type = 'Observation'"])
+    models = _number(database, "SELECT count(*) FROM model")
+    tables = {name: columns for name, columns in database.tables() if "vid" in columns}
+    for copy in range(1, -(-wanted // models)):
+        shift = _number(database, "SELECT max(vid) FROM version")
+        prefix = f"c{copy}-"
+        database.run(_copying(name, columns, shift, prefix, database) for name, columns in tables.items())
+    database.settle()
+    return _number(database, "SELECT count(*) FROM version WHERE type = 'Observation'")
 
 
-def _tables(database: sqlite3.Connection) -> Iterator[tuple[str, list[str]]]:
-    for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall():
-        if not name.startswith("search_text"):
-            yield name, [row[1] for row in database.execute(f'PRAGMA table_info("{name}")')]
+def _number(database: Driver, statement: str) -> int:
+    [[(found,)]] = database.rows(statement)
+    return int(found)
 
 
-def _copying(database: sqlite3.Connection, table: str) -> str:
-    columns = dict(_tables(database))[table]
-    made = {"vid": "vid + :shift"}
+def _copying(table: str, columns: list[str], shift: int, prefix: str, database: Driver) -> str:
+    made = {"vid": f"vid + {shift}"}
     if table == "version":
-        made["id"] = ":copy || id"
+        made["id"] = f"'{prefix}' || id"
     if table == "content":
-        made["text"] = """CAST(replace(CAST(text AS TEXT), '"id":"', '"id":"' || :copy) AS BLOB)"""
+        made["text"] = database.renamed(prefix)
     names = ", ".join(f'"{each}"' for each in columns)
     values = ", ".join(made.get(each, f'"{each}"') for each in columns)
     return f'INSERT INTO "{table}" ({names}) SELECT {values} FROM "{table}" WHERE vid IN (SELECT vid FROM model)'
 
 
-def _plain_read(path: Path, target: Path) -> Used:
+def _plain_read(database: Driver, target: Path) -> Used:
     def read() -> None:
-        with closing(sqlite3.connect(path)) as database, target.open("wb") as file:
-            rows = database.execute(
+        with target.open("wb") as file:
+            rows = database.rows(
                 "SELECT content.text FROM version JOIN content USING (vid)"
                 " WHERE version.type = 'Observation' AND version.until IS NULL ORDER BY version.vid"
             )
-            while some := rows.fetchmany(500):
+            for some in rows:
                 file.write(b"\n".join(row[0] for row in some) + b"\n")
 
     return _own(read)
@@ -176,11 +176,11 @@ def _fetched(server: Process, folder: Path, manifest: dict[str, Any]) -> Used:
     return used
 
 
-def _viewed(server: Process, target: Path) -> Used:
+def _viewed(server: Process, name: str, target: Path) -> Used:
     body = {
         "resourceType": "Parameters",
         "parameter": [
-            {"name": "viewReference", "valueReference": {"reference": f"ViewDefinition/{_VIEW}"}},
+            {"name": "viewReference", "valueReference": {"reference": name}},
             {"name": "_format", "valueCode": "csv"},
         ],
     }
@@ -201,7 +201,9 @@ def _viewed(server: Process, target: Path) -> Used:
 
 def _by_hand(source: Path, target: Path) -> Used:
     """What an analyst writes in ten minutes: as many columns as the view has, each of them a path into the resource."""
-    columns = len([column for select in shared_json("views")[_VIEW]["select"] for column in select.get("column", [])])
+    columns = len(
+        [column for select in shared_json("views")["scores"]["select"] for column in select.get("column", [])]
+    )
 
     def read() -> None:
         with source.open("rb") as file, target.open("w", newline="") as out:
