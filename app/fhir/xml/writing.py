@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from app.fhir.fhirpath.model import Model, r4_model
@@ -49,15 +50,14 @@ class _Writing:
         self.parts.append(f"</{name}>")
 
     def children(self, value: dict[str, Any], type_: str, depth: int) -> None:
-        known = {"resourceType"}
-        for child in self.model.children(type_).values():
-            for key, child_type in child.variants:
-                known |= {key, "_" + key}
-                if not is_attribute(type_, key):
-                    for each, extra in _values(value.get(key), value.get("_" + key)):
-                        self.child(key, child_type, each, extra, depth)
-        if not known.issuperset(value):
+        places = _places(type_)
+        names = {key.removeprefix("_") for key in value if key != "resourceType"}
+        if not names <= places.keys():
             raise _impossible("It has properties that R4 does not know")
+        for _, key, child_type in sorted([places[name] for name in names]):
+            if child_type:
+                for each, extra in _values(value.get(key), value.get("_" + key)):
+                    self.child(key, child_type, each, extra, depth)
 
     def child(self, name: str, type_: str, value: Any, extra: Any, depth: int) -> None:
         if type_ == "xhtml":
@@ -78,6 +78,16 @@ class _Writing:
     def begin(self, depth: int) -> None:
         if self.pretty:
             self.parts.append("\n" + _INDENT * depth)
+
+
+@cache
+def _places(type_: str) -> dict[str, tuple[int, str, str]]:
+    """Where each property of an object of a type stands in its XML, and of what type it is: "" for no element."""
+    variants = (variant for child in r4_model().children(type_).values() for variant in child.variants)
+    return {
+        key: (place, key, "" if is_attribute(type_, key) else child_type)
+        for place, (key, child_type) in enumerate(variants)
+    }
 
 
 def _values(value: Any, extra: Any) -> Iterator[tuple[Any, Any]]:
