@@ -236,6 +236,7 @@ def test_what_is_no_safe_xml_of_a_resource_is_refused(text: bytes) -> None:
         {"resourceType": "ViewDefinition"},
         {"resourceType": "Patient", "name": [{"family": "a\u0001b"}]},
         {"resourceType": "Patient", "shoe": 1},
+        {"resourceType": "Patient", "_resourceType": {"id": "x"}},
         {"resourceType": "Patient", "name": [{"id": "x", "_id": {"extension": [{"url": "x"}]}}]},
     ],
     ids=str,
