@@ -18,6 +18,7 @@ from app.store.patience import within
 from tests.answers import count, issues
 from tests.builders import observation, patient
 from tests.conftest import serving
+from tests.security.limited import limited
 
 SLOW = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000000) SELECT count(*) FROM n"
 
@@ -130,6 +131,7 @@ async def small(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
         upload_seconds=0.3,
         max_bodies_bytes=100_000,
         max_export_jobs=2,
+        max_client_export_jobs=1,
         max_search_parameters=3,
         max_search_values=5,
         max_search_links=1,
@@ -221,6 +223,28 @@ async def test_exports_are_so_many_at_once(small: httpx.AsyncClient) -> None:
     assert [each.status_code for each in begun] == [202, 202, 429]
     assert (issues(begun[2])[0]["code"], after.status_code) == ("throttled", 202)
     assert int(begun[2].headers["retry-after"]) > 0
+
+
+async def test_one_client_leaves_room_for_the_exports_of_others(small: httpx.AsyncClient) -> None:
+    one, other = limited(small, "system/*.rs"), limited(small, "system/*.cruds")
+    for client in (one, other):
+        client.headers["Prefer"] = "respond-async"
+    begun, refused, others = [await client.get("/fhir/$export") for client in (one, one, other)]
+    foreign = await other.delete(begun.headers["content-location"])
+    still = await one.get("/fhir/$export")
+
+    await one.delete(begun.headers["content-location"])
+    after = await one.get("/fhir/$export")
+
+    assert [each.status_code for each in (begun, refused, others, foreign, still, after)] == [
+        202,
+        429,
+        202,
+        404,
+        429,
+        202,
+    ]
+    assert "of this client" in issues(refused)[0]["diagnostics"]
 
 
 async def test_a_burst_is_answered_429_and_what_comes_later_again(small: httpx.AsyncClient) -> None:
