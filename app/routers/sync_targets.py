@@ -22,6 +22,8 @@ from app.sync.targets import Target, problems, told_of
 router = APIRouter(prefix="/sync/targets", tags=["Sync"])
 _Backfill = Query(True, description="Whether it is told of what is here already, too.")
 _Force = Query(False, description="Give up what still waits for it.")
+# A definition has no versions to hold them to.
+_CONDITIONS = ("if-match", "if-none-match", "if-none-exist", "if-modified-since", "if-unmodified-since")
 _EXAMPLE = {
     "name": "registry",
     "base_url": "https://registry.example.org/fhir",
@@ -56,6 +58,7 @@ async def target(request: Request, name: RowName) -> Response:
 @router.post("", summary="Sync with another server", status_code=201, openapi_extra=_BODY)
 async def create(request: Request, backfill: bool = _Backfill) -> Response:
     exchange.require_known(request, "backfill")
+    exchange.refuse_headers(request, *_CONDITIONS)
     made = _read(request, await request.body())
     await service(request).registry.create(made, backfill=backfill)
     where = f"{exchange.public_base(request)}/sync/targets/{made.name}"
@@ -65,6 +68,7 @@ async def create(request: Request, backfill: bool = _Backfill) -> Response:
 @router.put("/{name}", summary="Change how a server is synced with", openapi_extra=_BODY)
 async def change(request: Request, name: RowName) -> Response:
     exchange.require_known(request)
+    exchange.refuse_headers(request, *_CONDITIONS)
     made = _read(request, await request.body())
     if made.name != name:
         told = "The name stands in the ledger and does not change: it must be that of the address."
@@ -76,6 +80,7 @@ async def change(request: Request, name: RowName) -> Response:
 @router.delete("/{name}", summary="Sync with a server no longer", status_code=204)
 async def remove(request: Request, name: RowName, force: bool = _Force) -> Response:
     exchange.require_known(request, "force")
+    exchange.refuse_headers(request, *_CONDITIONS)
     await service(request).registry.remove(name, force=force)
     return Response(status_code=204)
 

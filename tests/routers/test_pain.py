@@ -61,6 +61,11 @@ def plan(**changes: Any) -> Json:
 
 RECORDS = {"assessments": assessment, "diagnoses": diagnosis, "treatment-plans": plan}
 KIND = pytest.mark.parametrize("kind", RECORDS)
+AMENDED: dict[str, Json] = {
+    "assessments": {"answers": {**assessment()["answers"], "burning": False}},
+    "diagnoses": {"evidence": {**diagnosis()["evidence"], "confirmatory_test": "negative"}},
+    "treatment-plans": {"activities": [*plan()["activities"][1:], {"therapy": "acupuncture"}]},
+}
 
 
 async def record(client: httpx.AsyncClient, kind: str, **changes: Any) -> Json:
@@ -132,20 +137,15 @@ async def test_a_withdrawn_record_is_entered_in_error_and_its_history_kept(
 
 @KIND
 async def test_an_amendment_makes_new_versions_of_the_same_resources(client: httpx.AsyncClient, kind: str) -> None:
-    changes: dict[str, Json] = {
-        "assessments": {"answers": {**assessment()["answers"], "burning": False}},
-        "diagnoses": {"evidence": {**diagnosis()["evidence"], "confirmatory_test": "negative"}},
-        "treatment-plans": {"activities": [*plan()["activities"][1:], {"therapy": "acupuncture"}]},
-    }
     made = await record(client, kind)
 
-    amended = await client.put(f"/pain/{kind}/{made['id']}", json=RECORDS[kind](**changes[kind]))
+    amended = await client.put(f"/pain/{kind}/{made['id']}", json=RECORDS[kind](**AMENDED[kind]))
 
     view = (await client.get(f"/pain/{kind}/{made['id']}")).json()
-    changed = changes[kind].keys()
+    changed = AMENDED[kind].keys()
     assert amended.status_code == 200, amended.text
     assert amended.json()["id"] == made["id"]
-    assert {key: view[key] for key in changed} == changes[kind]
+    assert {key: view[key] for key in changed} == AMENDED[kind]
     assert view.get("grade", "probable") == "probable"
     assert amended.headers["etag"] == (await client.get(f"/pain/{kind}/{made['id']}")).headers["etag"]
 

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from app.settings import Settings
+from tests.answers import issues
 from tests.builders import observation, patient
 from tests.conftest import serving
 
@@ -48,6 +49,21 @@ async def test_a_target_is_made_told_changed_and_taken_away(here: httpx.AsyncCli
     assert (kept.status_code, gone.status_code) == (409, 204)
     assert (await here.get("/sync/targets/registry")).status_code == 404
     assert (await here.get("/sync/queue?target=registry")).json()["items"] == []
+
+
+async def test_a_condition_on_a_target_is_refused_and_not_passed_over(here: httpx.AsyncClient) -> None:
+    await here.post("/sync/targets", json=TARGET)
+    tag = {"If-Match": 'W/"1"'}
+
+    answers = [
+        await here.post("/sync/targets", json={**TARGET, "name": "other"}, headers=tag),
+        await here.put("/sync/targets/registry", json={**TARGET, "direction": "pull"}, headers=tag),
+        await here.delete("/sync/targets/registry", headers=tag),
+    ]
+
+    assert [(each.status_code, issues(each)[0]["code"]) for each in answers] == [(400, "not-supported")] * 3
+    assert (await here.get("/sync/targets/registry")).json()["direction"] == TARGET.get("direction", "push")
+    assert (await here.get("/sync/targets/other")).status_code == 404
 
 
 async def test_a_new_target_is_told_of_what_is_here_unless_that_is_not_wanted(here: httpx.AsyncClient) -> None:
@@ -101,9 +117,9 @@ async def test_a_definition_that_cannot_be_used_is_refused_with_all_that_is_wron
 ) -> None:
     answer = await here.post("/sync/targets", json={**TARGET, **change})
 
-    issues = answer.json()["issue"]
+    found = issues(answer)
     assert answer.status_code == 422, answer.text
-    assert sorted(issue["expression"][0] for issue in issues) == where
+    assert sorted(issue["expression"][0] for issue in found) == where
     assert "word" not in answer.text
     assert [one["name"] for one in (await here.get("/sync/targets")).json()["targets"]] == ["partner"]
 
