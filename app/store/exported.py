@@ -6,6 +6,7 @@ resources, whatever plan the database has for it; their text is then read by row
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select, true
@@ -26,8 +27,8 @@ _MEMBER: Any = ExportPatient.__table__.c  # type: ignore[attr-defined]
 _TEXTS = select(_CONTENT.vid, _CONTENT.text).where(_CONTENT.vid.in_(bindparam("vids", expanding=True)))
 # Of one piece of text that is read at a time; a single resource may be larger.
 _PIECE_ROWS, _PIECE_BYTES = 1_000, 4_194_304
-# Patients whose blocks are asked for at once.
-_PATIENTS = 100
+# Patients whose blocks are asked for at once, fewer where these hold more lines.
+_PATIENTS, _BLOCK_LINES = 100, 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ async def blocks(
     found = await connection.execute(
         select(_VERSION.vid, _VERSION.id).where(*own).order_by(_VERSION.vid).limit(_PATIENTS)
     )
-    patients = [(vid, id_) for vid, id_ in found]
+    patients = await _fitting(connection, [(vid, id_) for vid, id_ in found], types)
     if not patients:
         return [], None
     made = await _of_patients(connection, chosen, types, [id_ for _, id_ in patients])
@@ -102,6 +103,18 @@ async def blocks(
         Line(line_vid, size, vid, id_) for vid, id_ in patients for line_vid, size in _headed(vid, made.get(id_, ()))
     ]
     return made_lines, patients[-1][0]
+
+
+async def _fitting(
+    connection: AsyncConnection, patients: Sequence[tuple[int, str]], types: Sequence[str]
+) -> Sequence[tuple[int, str]]:
+    """The first of the patients whose blocks are held together; one at least, whatever is known of him."""
+    link = columns_of(SearchReference)
+    linked = [link.target_type == _PATIENT, link.target_id.in_([id_ for _, id_ in patients]), _ways(link, types)]
+    counted = select(link.target_id, func.count()).where(*linked).group_by(link.target_id)
+    counts = {row[0]: row[1] for row in await connection.execute(counted)}
+    totals = accumulate(counts.get(id_, 0) for _, id_ in patients)
+    return patients[: max(1, sum(total <= _BLOCK_LINES for total in totals))]
 
 
 def _headed(patient: int, found: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
