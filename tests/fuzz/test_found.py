@@ -46,17 +46,20 @@ async def test_what_was_found_is_answered(client: httpx.AsyncClient, request_: R
 
 
 async def test_a_large_resource_does_not_make_the_others_wait(client: httpx.AsyncClient) -> None:
-    """Its search values are made beside the loop, like its check: each made all other requests wait for seconds."""
+    """Its search values are made beside the loop, like its check: each made all other requests wait for seconds.
+
+    Compared is the loop's own processor time at a stretch with that of the whole: no other process changes it.
+    """
     names = [f"name {number}" for number in range(40_000)]
     body = json.dumps({"resourceType": "Patient", "name": [{"given": names}]})
-    worst = 0.0
+    whole, worst = time.process_time(), 0.0
 
     async with asyncio.TaskGroup() as group:
         writing = group.create_task(client.post("/fhir/Patient", content=body, timeout=60))
         while not writing.done():
-            before = time.perf_counter()
+            before = time.thread_time()
             await asyncio.sleep(0.01)
-            worst = max(worst, time.perf_counter() - before)
+            worst = max(worst, time.thread_time() - before)
 
     assert writing.result().status_code == 201
-    assert worst < 1
+    assert worst < (time.process_time() - whole) / 4
