@@ -98,6 +98,30 @@ async def test_a_lost_answer_makes_no_duplicate_and_no_conflict(
     assert (await sides.here.get("/fhir/Task?_count=0&_total=accurate")).json()["total"] == 0
 
 
+@pytest.mark.parametrize("delivery", ["transaction", "batch", "single"])
+async def test_what_arrived_and_was_not_named_is_asked_for(sides: Sides, delivery: Any) -> None:
+    """A change by condition that meets what it has made itself is answered 200, by many without a Location."""
+    target = Target(delivery=delivery, ids="identifier")
+    await sides.here.put("/fhir/Patient/p", json=patient(id="p"))
+    if delivery == "transaction":
+        # One by itself is sent as such; what refers to it follows in the next round.
+        sides.wire.twice = 1
+        await sides.deliver(target)
+    for id_ in ("a", "b"):
+        await sides.here.put(f"/fhir/Observation/{id_}", json=observation("Patient/p", id=id_))
+    sides.wire.twice = 1
+    await sides.deliver(target)
+    await sides.let_pass()
+    await sides.deliver(target, rounds=3)
+
+    found = await only(sides, "Patient")
+    there = (await sides.wire.partner.get("/fhir/Observation")).json()["entry"]
+    assert {each["resource"]["subject"]["reference"] for each in there} == {f"Patient/{found['id']}"}
+    assert len(there) == 2
+    assert await sides.rows() == {}
+    assert {row.remote_id for name, row in (await sides.ledger()).items() if name == "Patient/p"} == {found["id"]}
+
+
 async def test_a_target_that_is_not_able_to_keeps_nothing_and_loses_nothing(sides: Sides) -> None:
     await sides.deliver()
     await sides.here.put("/fhir/Patient/p", json=patient(id="p"))

@@ -14,7 +14,8 @@ class Wire(httpx.AsyncBaseTransport):
     """Carries requests to the partner.
 
     answers: given to writes instead of the partner's, in turn; everything: given to every request; lose_answers: how
-    many of the partner's answers to writes get lost; refuse: references whose writes are answered with the status
+    many of the partner's answers to writes get lost; twice: how many writes arrive there twice, of which the second
+    answer is told; refuse: references whose writes are answered with the status
     `refusal` and this outcome; seconds: how long a write takes; statement: what is changed of the CapabilityStatement;
     seen: every request, in order, as (method, path with query, body, headers).
     """
@@ -23,6 +24,7 @@ class Wire(httpx.AsyncBaseTransport):
         self.partner = partner
         self.answers: list[httpx.Response] = []
         self.lose_answers = 0
+        self.twice = 0
         self.refuse: dict[str, Any] = {}
         self.refusal = 422
         self.seconds = 0.0
@@ -51,6 +53,9 @@ class Wire(httpx.AsyncBaseTransport):
                 return _streamed(httpx.Response(self.refusal, content=json.dumps(outcome)))
         kept = ("content-type", "if-match", "if-none-exist", "prefer")
         headers = {name: value for name, value in request.headers.items() if name in kept}
+        if is_write and self.twice:
+            self.twice -= 1
+            await self.partner.request(request.method, path, content=body, headers=headers)
         answer = await self.partner.request(request.method, path, content=body, headers=headers)
         if is_write and self.lose_answers:
             self.lose_answers -= 1

@@ -166,7 +166,13 @@ class Sending:
         return reply
 
     def _can_go(self, key: Key) -> bool:
-        """Whether the target has all that a resource refers to, as far as it was sent before it in this round."""
+        """Whether the target has all that a resource refers to, as far as it was sent before it in this round.
+
+        What has arrived and was given no name in the answer is looked for in the next one.
+        """
+        other = self.nameless(key)
+        if other is not None and other in self.replies:
+            return False
         before = ((each, self.replies.get(each)) for each in self.refers.get(key, ()))
         return all(r is None or r.meaning in _ARRIVED or each in self.there for each, r in before)
 
