@@ -109,15 +109,22 @@ async def test_what_arrived_and_was_not_named_is_asked_for(sides: Sides, deliver
         await sides.deliver(target)
     for id_ in ("a", "b"):
         await sides.here.put(f"/fhir/Observation/{id_}", json=observation("Patient/p", id=id_))
+    for id_ in ("c", "d"):
+        # What refers to what waits must wait too.
+        derived = [{"reference": "Observation/a"}]
+        await sides.here.put(f"/fhir/Observation/{id_}", json=observation(id=id_, derivedFrom=derived))
     sides.wire.twice = 1
     await sides.deliver(target)
-    await sides.let_pass()
-    await sides.deliver(target, rounds=3)
+    for _ in range(3):
+        await sides.let_pass()
+        await sides.deliver(target)
 
     found = await only(sides, "Patient")
-    there = (await sides.wire.partner.get("/fhir/Observation")).json()["entry"]
-    assert {each["resource"]["subject"]["reference"] for each in there} == {f"Patient/{found['id']}"}
-    assert len(there) == 2
+    there = [each["resource"] for each in (await sides.wire.partner.get("/fhir/Observation")).json()["entry"]]
+    assert [each["subject"]["reference"] for each in there if "subject" in each] == [f"Patient/{found['id']}"] * 2
+    leading = {each["derivedFrom"][0]["reference"] for each in there if "derivedFrom" in each}
+    assert leading == {f"Observation/{(await sides.ledger())['Observation/a'].remote_id}"}
+    assert len(there) == 4
     assert await sides.rows() == {}
     assert {row.remote_id for name, row in (await sides.ledger()).items() if name == "Patient/p"} == {found["id"]}
 

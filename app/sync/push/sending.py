@@ -38,8 +38,8 @@ class Sending:
 
     nameless: see `Nameless`. again: what is done about a conflict, at once, so that what refers to the resource can
     follow. refers: what each refers to among those sent; there: those of them the target has, in whatever version.
-    replies: what was answered so far; what has none was not sent, since what it refers to did not arrive, or the target
-    stopped answering. asked: what was sent last; failures: how often in a row one by one was in vain.
+    replies: what was answered so far; what has none was not sent, since what it refers to did not arrive (waiting), or
+    the target stopped answering. asked: what was sent last; failures: how often in a row one by one was in vain.
     """
 
     client: Client
@@ -54,6 +54,7 @@ class Sending:
     stopped: Reply | None = None
     asked: Collection[Key] = ()
     failures: int = 0
+    waiting: set[Key] = field(default_factory=set)
 
     async def send(self, parts: Sequence[Part]) -> None:
         """Send parts, each after all it refers to; the members of a part refer to each other."""
@@ -166,15 +167,22 @@ class Sending:
         return reply
 
     def _can_go(self, key: Key) -> bool:
-        """Whether the target has all that a resource refers to, as far as it was sent before it in this round.
+        """Whether the target has all that a resource refers to, and has named it, as far as it was sent in this round.
 
-        What has arrived and was given no name in the answer is looked for in the next one.
+        What has arrived and was given no name in the answer is looked for in the next round; what waits for it, and
+        what refers to that, goes then.
         """
         other = self.nameless(key)
-        if other is not None and other in self.replies:
-            return False
-        before = ((each, self.replies.get(each)) for each in self.refers.get(key, ()))
-        return all(r is None or r.meaning in _ARRIVED or each in self.there for each, r in before)
+        is_unnamed = other is not None and other in self.replies
+        if is_unnamed or any(map(self._keeps_back, self.refers.get(key, ()))):
+            self.waiting.add(key)
+        return key not in self.waiting
+
+    def _keeps_back(self, key: Key) -> bool:
+        """Whether what refers to a resource must wait, since that did not arrive."""
+        reply = self.replies.get(key)
+        is_away = key in self.waiting or (reply is not None and reply.meaning not in _ARRIVED)
+        return is_away and key not in self.there
 
     def _judge_in_company(self) -> None:
         understood = any(map(is_understood, self.replies.values()))
