@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 import uvicorn
 
-from app import access_commands, sync_commands, validate_files
+from app import access_commands, audit_commands, sync_commands, validate_files
 from app.export_command import export
 from app.guide.site import PACKAGE, Site
 from app.keeping_commands import backup, check, restore
@@ -36,6 +36,7 @@ app = typer.Typer(
 
 
 app.add_typer(access_commands.app, name="access")
+app.add_typer(audit_commands.app, name="audit")
 app.add_typer(sync_commands.app, name="sync")
 app.command()(export)
 for _command in (backup, restore, check):

@@ -28,6 +28,7 @@ from app.outbound import Guard, Secrets
 from app.outbound.addresses import parse_networks
 from app.pain.content import Content, load_content
 from app.routers import (
+    audit,
     bundles,
     cds,
     cohort,
@@ -55,6 +56,7 @@ from app.routers.assessment_schemas import tell_assessments
 from app.routers.browsers import Browsers
 from app.routers.limits import Room, Turns
 from app.routers.middleware import Envelope
+from app.routers.noting import Noting
 from app.routers.operations import routes as operations
 from app.routers.repeats import Repeats
 from app.routers.secured import tell_access
@@ -63,6 +65,8 @@ from app.security.authority import load_authority, warnings
 from app.security.sealing import Sealing
 from app.service import Service
 from app.settings import Settings, WrongSettings, given_secrets, is_loopback
+from app.store.audit.recorder import Recorder
+from app.store.audit.seals import Sealing as Seals
 from app.store.database import Database
 from app.store.forgetting import Forgetting
 from app.store.index.reindex import Reindexer
@@ -87,7 +91,16 @@ from app.working import make_worker, own_base
 
 # Order matters: /fhir/metadata must be found before /fhir/{resource_type}.
 # No address belongs to two (routers/addresses.py); what is asked for most is looked at first.
-_FHIR = (fhir.router, search.router, bundles.router, history.router, metadata.router, views.router, operations.router)
+_FHIR = (
+    audit.router,
+    fhir.router,
+    search.router,
+    bundles.router,
+    history.router,
+    metadata.router,
+    views.router,
+    operations.router,
+)
 _SYNC = (
     sync.router,
     sync_targets.router,
@@ -130,6 +143,7 @@ def create_app(settings: Settings, *, now: Callable[[], int] = clock) -> FastAPI
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(service.database)
+            stack.push_async_callback(service.recorder.end)
             await service.database.migrate()
             if unsafe := await service.database.unsafe():
                 log.warning("a power loss may take away what was acknowledged", settings=unsafe)
@@ -145,6 +159,7 @@ def create_app(settings: Settings, *, now: Callable[[], int] = clock) -> FastAPI
             await stack.enter_async_context(_in_background(service.reindexer))
             forgetting = Forgetting(service.database, now, settings.idempotency_days)
             await stack.enter_async_context(_in_background(forgetting))
+            await stack.enter_async_context(_in_background(Seals(service.database, now)))
             yield
 
     package = profiles.package()
@@ -168,6 +183,7 @@ def create_app(settings: Settings, *, now: Callable[[], int] = clock) -> FastAPI
     app.add_middleware(Gate)
     app.add_middleware(Turns, settings=settings)
     app.add_middleware(Access, authority=app.state.authority)
+    app.add_middleware(Noting)
     app.add_middleware(Room, settings=settings)
     app.add_middleware(Browsers, settings=settings)
     app.add_middleware(Envelope)
@@ -294,6 +310,7 @@ def _assemble(settings: Settings, validator: Definitions, now: Callable[[], int]
             rules=(subscriptions.rule(searcher, guard, sealing, own_base(settings), now),),
             seals=seals(sealing),
         ),
+        recorder=Recorder(database),
         content=load_clinic(settings),
         registry=registry,
         clients=Clients(registry, secrets, guard),
@@ -350,7 +367,7 @@ def _supported_profiles() -> dict[str, list[str]]:
 
 
 @asynccontextmanager
-async def _in_background(worker: Worker | Reindexer | Forgetting) -> AsyncIterator[None]:
+async def _in_background(worker: Worker | Reindexer | Forgetting | Seals) -> AsyncIterator[None]:
     task = asyncio.create_task(worker.run())
     try:
         yield

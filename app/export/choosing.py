@@ -8,13 +8,13 @@ from app.export.asked import LATEST_PROVENANCE, Asked
 from app.export.members import members
 from app.export.shapes import Pseudonyms
 from app.fhir import json as lossless
+from app.fhir.compartments import compartments
 from app.fhir.outcomes import Issue, NotFound
 from app.store import exporting, repository
 from app.store.database import Connection
 from app.store.exported import Chosen
 from app.store.index.state import Need
 from app.store.search import Query, Searcher
-from app.store.search.compartments import compartments
 from app.store.search.needs import needs
 from app.store.snapshot import Snapshot
 from app.store.tables import ExportJob

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from app.export.files import Sink
 from app.export.shapes import Look, Piece, Pseudonyms, under
 from app.export.tables import Row, Table, is_plain, parsed
+from app.fhir.compartments import compartments
 from app.fhir.references import local, references
 from app.store.repository import Key
-from app.store.search.compartments import compartments
 from app.views.ready import SqlTable
 
 _PATIENT, _PATIENT_COLUMN = "Patient", "patient_id"

@@ -10,12 +10,12 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl
 
 from app.export.asked import LATEST_PROVENANCE, NDJSON, RELEVANT_PROVENANCE, Asked, Level
+from app.fhir.compartments import compartments
 from app.fhir.instants import period
 from app.fhir.outcomes import Issue, Refused
 from app.fhir.references import local
 from app.fhir.subset import asked as subset_of
 from app.store.search import CONTROL, Searcher
-from app.store.search.compartments import compartments
 
 # The name of the secret that pseudonyms are made with.
 KEY = "pseudonyms"
@@ -119,11 +119,15 @@ class _Reading:
     def _types(self) -> tuple[str, ...]:
         """Types that are in no patient's compartment are left out and told; to ask for those only is refused."""
         known = self.searcher.parameters.types
-        offered = known if self.kickoff.level == "system" else compartments()[_PATIENT]
+        offered = (
+            known if self.kickoff.level == "system" else [each for each in compartments()[_PATIENT] if each in known]
+        )
         given = list(self._listed("_type"))
         for each in given:
             if each.value not in known:
-                self._wrong("_type", "value", f"{each.value[:64]} is no R4 resource type.", each.place)
+                self._wrong(
+                    "_type", "value", f"{each.value[:64]} is no R4 resource type that is stored here.", each.place
+                )
             elif each.value not in offered:
                 told = f"{each.value} is in no patient's compartment: export it by [base]/$export?_type={each.value}."
                 self.flaws.append(Flaw(Issue("not-supported", told, each.place), "never"))

@@ -12,10 +12,10 @@ from app.export.pseudonym_rules import Rules, rules
 from app.export.unnamed import Passage, Unsafe
 from app.export.ways import Ways
 from app.fhir import json as lossless
+from app.fhir.compartments import compartments
 from app.fhir.outcomes import Issue, Refused
 from app.fhir.references import references
 from app.profiles import r4
-from app.store.search.compartments import compartments
 from app.terminology import Answer
 from app.validation.rules import BaseRules
 from app.validation.validator import Validator

@@ -13,7 +13,8 @@ from inspect import isawaitable
 from typing import Any, Protocol
 
 from app.fhir.canonicals import claimed_profiles
-from app.fhir.outcomes import Conflict, Issue, Refused
+from app.fhir.outcomes import Conflict, Issue, NotSupported, Refused
+from app.fhir.provenance import TYPE as PROVENANCE
 from app.intake.conditions import Conditions, is_held, locks, of_type, pairs
 from app.intake.definitions import LOCK, DefinitionsChanged, PostedDefinitions
 from app.intake.extraction import Extraction, part_locks
@@ -28,6 +29,8 @@ from app.intake.saving import Saving
 from app.intake.subsets import subset_issues
 from app.intake.writes import Caller, Write, Written, misaddressed
 from app.store import idempotency
+from app.store.audit.rows import noted, patients_of, row
+from app.store.audit.rows import write as write_rows
 from app.store.database import Connection, Contended, Database, Lock, Unavailable, seen_from
 from app.store.idempotency import Answer
 from app.store.parameters import SearchParameters
@@ -39,6 +42,8 @@ TargetsOf = Callable[[str], Sequence[str]]
 Rule = Callable[[Write, Caller], Awaitable[list[Issue]]]
 
 LARGE = 100_000  # bytes
+_NO_CHANGE = ("unchanged", "existing")
+_AUDIT_STAYS = "AuditEvents are made by this server, of what is done here; nobody writes, changes or deletes one."
 _ATTEMPTS = 5
 
 
@@ -84,7 +89,8 @@ class Intake:
         Raises Refused (or a kind of it) with every issue; then nothing was changed. Forbidden where the one who looks
         (app/store/sight.py) may not do it.
         """
-        require_rights(writes)
+        _refuse_audit(writes)
+        require_rights(writes, says=caller.provenance is not None)
         async with self.turns.of(f"{w.type}/{w.id}?{w.condition}" for w in writes if w.method == "PATCH"):
             made = await self._in_turn(writes, caller, answer)
         self.ring()
@@ -183,7 +189,8 @@ class Intake:
         concerned = (lock for write in made.writes for lock in locks(write))
         referred = reference_locks(made.writes, self.policy, caller)
         derived = part_locks(made.writes) if self.extraction else ()
-        return frozenset([*own, *kept, *concerned, *referred, *derived])
+        records = [replace(of_type(PROVENANCE), shared=True)] if caller.provenance or derived else []
+        return frozenset([*own, *kept, *concerned, *referred, *derived, *records])
 
     async def _save(
         self, connection: Connection, made: Ready, caller: Caller, locked: frozenset[Lock]
@@ -203,8 +210,28 @@ class Intake:
             own=self.own,
         )
         written = await saving.save(made)
+        await self._note(connection, made, written, caller)
         warnings = zip(written, made.warnings, strict=True)
         return [replace(one, warnings=(*told, *one.warnings)) for one, told in warnings]
+
+    async def _note(self, connection: Connection, made: Ready, written: list[Written], caller: Caller) -> None:
+        """What a client asked for and changed nothing is noted too."""
+        if not (request := noted()):
+            return
+        kept = [
+            (write.method, one.stored)
+            for write, one in zip(made.writes, written, strict=True)
+            if one.outcome in _NO_CHANGE
+        ]
+        if kept:
+            patients = await patients_of(connection, [(stored.type, stored.id) for _, stored in kept])
+            rows = [
+                row(self.clock(), caller.agent, method, stored.type, stored.id)
+                | {"patient": next(iter(patients[stored.type, stored.id]), ""), "status": 200}
+                for method, stored in kept
+            ]
+            await write_rows(connection, rows)
+            request.changes += len(rows)
 
     async def _answered(
         self, connection: Connection, written: list[Written], caller: Caller, answer: Answers
@@ -248,6 +275,8 @@ class Intake:
         sound = await self._found(writes, is_thorough=caller.wants_outcome)
         ruled = [await self._ruled(write, caller) for write in writes]
         found = _without_errors([[*issues, *more] for issues, more in zip(sound, ruled, strict=True)])
+        if caller.provenance:
+            _without_errors([self.checker.problems(caller.provenance.checked)])
         named = [replace(w, id=w.id or id_) for w, id_ in zip(writes, made.foreseen, strict=True)]
         about = await self.definitions.judge(named)
         return _without_errors([[*issues, *more] for issues, more in zip(found, about, strict=True)])
@@ -284,6 +313,12 @@ async def _recalled(connection: Connection, caller: Caller) -> Answer | None:
 def _key_lock(caller: Caller) -> Lock:
     """Who sends the same key meanwhile waits for the first answer."""
     return Lock(f"idempotency {caller.client} {caller.idempotency_key}")
+
+
+def _refuse_audit(writes: Sequence[Write]) -> None:
+    problems = [Issue("not-supported", _AUDIT_STAYS, write.path) for write in writes if write.type == "AuditEvent"]
+    if problems:
+        raise NotSupported(problems)
 
 
 def _without_errors(found: list[list[Issue]]) -> list[list[Issue]]:

@@ -34,6 +34,11 @@ class Done:
     def is_change(self) -> bool:
         return self.written.outcome in ("created", "updated", "deleted")
 
+    @property
+    def is_record(self) -> bool:
+        """Whether it is what this service says itself of the others (app/intake/provenance.py)."""
+        return self.placed.is_derived and self.placed.is_fresh
+
 
 @dataclass(frozen=True, slots=True)
 class _Pointing:

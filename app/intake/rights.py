@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from app.fhir.outcomes import Forbidden, Issue, NotFound
+from app.fhir.provenance import TYPE as PROVENANCE
 from app.intake.problems import Problems
 from app.intake.versions import Placed, names_itself
 from app.intake.writes import Write, Written
@@ -21,8 +22,11 @@ _NEEDED: Mapping[str, str] = {"POST": "c", "PUT": "u", "PATCH": "ur", "DELETE": 
 _READING = "rs"
 
 
-def require_rights(writes: Sequence[Write]) -> None:
-    """Before anything is looked at. Raises Forbidden naming every write to whose type the right is not given."""
+def require_rights(writes: Sequence[Write], *, says: bool = False) -> None:
+    """Before anything is looked at. Raises Forbidden naming every write to whose type the right is not given.
+
+    says: whether a Provenance goes with them.
+    """
     looking = sight.current()
     if looking is None:
         return
@@ -31,6 +35,9 @@ def require_rights(writes: Sequence[Write]) -> None:
         for right in _NEEDED[write.method] + ("s" if write.search else ""):
             with problems.kept():
                 looking.require(right, [write.type], write.path)
+    if says:
+        with problems.kept():
+            looking.require("c", [PROVENANCE])
     problems.refuse()
 
 

@@ -15,6 +15,7 @@ from app.intake.own import Own
 from app.intake.patches import Ready, needs_reading
 from app.intake.policy import Policy
 from app.intake.problems import Problems
+from app.intake.provenance import Records
 from app.intake.resolution import Resolver, concerned, refuse_twice, rivals
 from app.intake.rights import require_covered, shown, standing
 from app.intake.rounds import Moved
@@ -63,12 +64,18 @@ class Saving:
         derived, notes = await self._derived(placed)
         done = await self._store([*placed, *deleted, *derived])
         self.problems.refuse()
+        if records := Records(self.caller, self.now, self.new_id).of(done, len(made.writes)):
+            done += await self._store(records)
+            self.problems.refuse()
         await require_covered(self.connection, ((one.placed, one.written) for one in done), self.problems)
         self.problems.refuse()
         await self._keep_grants(done)
         told = await Integrity(self.connection, self.policy, self.caller, self.problems).look(done)
         self.problems.refuse()
-        made_of = _by_place(len(made.writes), done, [told, notes])
+        # Of what is said of all of them, the first one tells.
+        told[0] = [*told.get(0, ()), *told.pop(len(made.writes), ())]
+        asked = [one for one in done if one.placed.place < len(made.writes) and not one.is_record]
+        made_of = _by_place(len(made.writes), asked, [told, notes])
         return [await shown(self.connection, written) for written in made_of]
 
     async def _keep_grants(self, done: Sequence[Done]) -> None:
@@ -157,8 +164,7 @@ class Saving:
             self.connection,
             in_order([self._change(one) for one in done if one.is_change], current, self.caller.base),
             parameters=self.parameters,
-            actor=self.caller.actor,
-            request_id=self.caller.request_id,
+            agent=self.caller.agent,
             base=self.caller.base,
         )
         return done

@@ -13,11 +13,12 @@ from app.intake.definitions import LOCK
 from app.intake.own import Own
 from app.intake.writes import Caller, Write
 from app.store import published, repository
+from app.store.audit.rows import Agent
 from app.store.database import Connection
 from app.store.idempotency import Answer
 from app.store.repository import Key
 
-_CALLER = Caller(actor="system", request_id="start", is_system=True)
+_CALLER = Caller(Agent("system", "start"), is_system=True)
 _log = structlog.get_logger()
 
 

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from app.fhir.outcomes import Issue
 from app.fhir.patch import Patch
+from app.fhir.provenance import Said
+from app.store.audit.rows import Agent
 from app.store.idempotency import Key
 from app.store.repository import Stored
 
@@ -69,7 +71,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: actor for the audit, request id, and the client's Idempotency-Key with the request it covers.
+    """Who asks: agent for the audit, and the client's Idempotency-Key with the request it covers.
 
     client: whose key it is; nobody else's is the same key.
 
@@ -77,10 +79,10 @@ class Caller:
     for too. tells_dangling: whether it tells about references that lead nowhere itself, so that they are not refused.
     is_system: this service itself, which alone changes its own definitions, and tells no target of them.
     origin: the sync target it came from, which is not told of it again. is_local: no target is told.
+    provenance: what who asks says of the writes, stored with them.
     """
 
-    actor: str
-    request_id: str
+    agent: Agent
     base: str = ""
     idempotency_key: str = ""
     request_hash: str = ""
@@ -90,6 +92,7 @@ class Caller:
     is_system: bool = False
     origin: str = ""
     is_local: bool = False
+    provenance: Said | None = None
 
     @property
     def key(self) -> Key | None:

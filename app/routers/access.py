@@ -15,12 +15,11 @@ from app.routers.doors import Asks, asked, may_pass
 from app.routers.errors import outcome_response
 from app.routers.smart import is_first
 from app.security.authority import Authority
-from app.security.grants import EVERYONE, METRICS, Principal
+from app.security.grants import EVERYONE, METRICS, NOBODY, Principal
 from app.security.remote import Unreachable
 from app.security.verifying import Invalid
 from app.store.database import Unavailable
 
-_NOBODY = Principal(subject="anonymous")
 # Prometheus and its like cannot sign: they may read the metrics, and nothing else, with a secret of this name.
 _METRICS_SECRET = "metrics-token"  # noqa: S105
 _SCRAPER = Principal(subject="metrics", further=frozenset({METRICS}))
@@ -55,7 +54,7 @@ class Access:
         asks = asked(scope["method"], scope["path"], has_open_docs=self._authority.has_open_docs)
         # Inside a Bundle it is whoever sent the Bundle.
         inherited: Principal | None = state.get("principal") if state.get("is_inside") else None
-        state["principal"] = inherited or _NOBODY
+        state["principal"] = inherited or NOBODY
         if asks in (Asks.NOTHING, Asks.ITS_OWN):
             return None
         request = Request(scope)

@@ -22,6 +22,7 @@ from app.routers import answers, bodies, documented, errors, exchange
 from app.routers.errors import told
 from app.routers.exchange import fhir_base, service
 from app.routers.inside import Inner, answered
+from app.routers.noting import named, refused
 from app.store.database import Unavailable, seen_from
 from app.store.idempotency import Answer
 
@@ -41,6 +42,7 @@ async def process_bundle(request: Request) -> Response:
         raise Refused([Issue("structure", text, "resourceType", rule="dmt-bundle-kind", member="resourceType")])
     checker = service(request).validator
     asked = read_bundle(body.text, body.tree, checker, checker.resource_types, fhir_base(request))
+    named(request, asked.kind)
     caller = exchange.caller(request, body.text)
     replay = await service(request).intake.recall(caller)
     made = replay or await (_transaction if asked.kind == "transaction" else _batch)(request, asked, caller)
@@ -114,6 +116,8 @@ async def _batch_entry(request: Request, entry: Item, caller: Caller, wanted: st
         return Entry.ready(done.body)
     except (Refused, Unavailable) as error:
         status, issues = told(error)
+        if isinstance(entry, Write):
+            refused(request, entry.method, entry.type, entry.id, status)
         return _failed(status, operation_outcome(await errors.placed(request, issues)))
     except Exception as error:
         # An error of ours in one entry must not take the others with it.

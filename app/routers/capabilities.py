@@ -8,11 +8,12 @@ from fastapi import FastAPI
 from starlette.routing import Match
 
 from app.fhir.canonicals import STRUCTURE
+from app.fhir.compartments import compartments
 from app.fhir.patch import MEDIA_TYPES
+from app.routers import audit
 from app.routers.operations import table
 from app.routers.operations.table import Operation
 from app.service import Service
-from app.store.search.compartments import compartments
 from app.store.search.offered import OfferedParameter
 from app.sync.subscriptions.topics import topics
 
@@ -43,6 +44,7 @@ INSTANTIATES = (
     f"{_GUIDE}CapabilityStatement/backport-subscription-server-r4",
     "http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data",
 )
+_OWN = tuple(audit.PARAMETERS.items())
 _CONDITIONAL_UPDATE, _CONDITIONAL_DELETE = ("PUT", "/Patient"), ("DELETE", "/Patient")
 
 
@@ -78,6 +80,8 @@ def rest(app: FastAPI, parts: Service) -> dict[str, Any]:
 
 
 def _resource(parts: Service, name: str, shared: dict[str, Any]) -> dict[str, Any]:
+    if name == audit.AUDIT:
+        return _of_audit()
     searched = parts.searcher.of(name)
     supported = [*parts.supported_profiles.get(name, ()), *_SUPPORTED.get(name, ())]
     told = [{"url": _TOPIC, "valueCanonical": url} for url in topics()] if name == "Subscription" else []
@@ -93,6 +97,19 @@ def _resource(parts: Service, name: str, shared: dict[str, Any]) -> dict[str, An
         "operation": [_operation(each) for each in _of_type(name)],
     }
     return {key: value for key, value in made.items() if value != []}
+
+
+def _of_audit() -> dict[str, Any]:
+    return {
+        "type": audit.AUDIT,
+        "profile": STRUCTURE + audit.AUDIT,
+        "documentation": "Made by this server, of what is done here; it takes a scope that names the type.",
+        "interaction": [{"code": code} for code in ("read", "vread", "search-type")],
+        "versioning": "versioned",
+        "readHistory": True,
+        "searchParam": [{"name": name, "type": kind, "documentation": told} for name, (kind, told) in _OWN],
+        "operation": [_operation(each) for each in table.operations() if each.is_at("type", audit.AUDIT)],
+    }
 
 
 def _of_type(name: str) -> Iterator[Operation]:

@@ -11,18 +11,17 @@ from starlette.responses import Response
 from app.fhir import json as lossless
 from app.fhir.instants import http_date
 from app.fhir.outcomes import Gone, Issue, NotFound, Refused
+from app.fhir.provenance import Said
 from app.fhir.references import is_id
 from app.intake.requests import weak_etag
 from app.intake.writes import Caller, Written, request_hash
 from app.routers import negotiation
-from app.security.grants import Principal
+from app.security.grants import NOBODY, Principal
 from app.service import Service
+from app.store.audit.rows import Agent
 from app.store.idempotency import Answer
 from app.store.repository import Stored
 
-_NO_PROVENANCE = (
-    "The header X-Provenance is not kept here: send the Provenance as a resource, in one transaction with its target."
-)
 _KEY = re.compile("[ -~]{1,255}")
 _VERSION = re.compile("[1-9][0-9]{0,8}")
 _HANDLING = ("strict", "lenient")
@@ -40,6 +39,13 @@ def principal(request: Request) -> Principal:
     """Who asks."""
     found: Principal = request.state.principal
     return found
+
+
+def agent(request: Request) -> Agent:
+    """Who asks, as it is noted."""
+    who: Principal = getattr(request.state, "principal", NOBODY)
+    address = request.client.host if request.client else ""
+    return Agent(who.subject, request.state.request_id, who.client_id, who.issuer, address)
 
 
 def owner(request: Request) -> str:
@@ -131,19 +137,18 @@ def caller(request: Request, body: bytes) -> Caller:
 
     Raises Refused for a header that would have to be kept with what is written and cannot be.
     """
-    if "x-provenance" in request.headers:
-        raise Refused([Issue("not-supported", _NO_PROVENANCE)])
+    said = header(request, "x-provenance")
     key = header(request, "idempotency-key")
     if key is not None and not _KEY.fullmatch(key):
         raise Refused([Issue("value", "Idempotency-Key must be 1 to 255 printable ASCII characters.")])
     return Caller(
-        actor=principal(request).subject,
-        request_id=request.state.request_id,
+        agent=agent(request),
         base=fhir_base(request),
         idempotency_key=key or "",
         request_hash=_covered(request, body) if key else "",
         client=_client(request),
         wants_outcome=preference(request, "return") == "OperationOutcome",
+        provenance=Said.read(said) if said is not None else None,
     )
 
 
@@ -155,7 +160,15 @@ def _client(request: Request) -> str:
 
 def _covered(request: Request, body: bytes) -> str:
     """What the Idempotency-Key of a request stands for, whichever instance of this server is asked."""
-    asked = (request.method, request.url.path, request.url.query, condition(request), header(request, "if-match") or "")
+    asked: tuple[str, ...] = (
+        request.method,
+        request.url.path,
+        request.url.query,
+        condition(request),
+        header(request, "if-match") or "",
+    )
+    if said := header(request, "x-provenance"):
+        asked = (*asked, said)
     return request_hash(*asked, body)
 
 

@@ -18,6 +18,7 @@ from app.fhir.outcomes import Failed, Forbidden, Issue, NotFound, NotReady, oper
 from app.fhir.references import is_id
 from app.routers import exchange
 from app.routers.exchange import public_base, service
+from app.routers.noting import about
 from app.routers.sending import Content, sending
 from app.store import exports
 from app.store.database import Connection
@@ -44,6 +45,7 @@ async def status(request: Request, job: str) -> Response:
     async with service(request).database.reading() as connection:
         found = await _job(request, connection, job)
         files = await exports.files(connection, job)
+    about(request, f"exports/{job}")
     if found.state == "failed":
         raise Failed([Issue("processing", found.reason)])
     if found.state != "complete":
@@ -61,6 +63,7 @@ async def cancel(request: Request, job: str) -> Response:
         found = await exports.read(connection, job) if is_id(job) else None
         if found is None or not _is_own(request, found) or not await exports.cancel(connection, job):
             raise NotFound([Issue("not-found", _GONE)])
+    about(request, f"exports/{job}")
     service(request).bell.ring()
     told = Issue("informational", "The export is called off; its files are removed.", severity="information")
     return exchange.respond(request, Answer(202, lossless.dumps(operation_outcome([told]))))
@@ -81,6 +84,7 @@ async def file(request: Request, job: str, name: str) -> Response:
         raise NotFound([Issue("not-found", "This export has no such file.")])
     _require_readable(request, one)
     await _require_there(request, one)
+    about(request, f"exports/{job}/{name}")
     media_type = _media_type(name, one.kind, Asked.parse(found.asked))
     content = Content(f"{job}/{name}", media_type, one.bytes, one.sha256, is_dense=name.endswith(_DENSE))
     return sending(request, content)

@@ -12,6 +12,7 @@ from app.intake.writes import Write
 from app.routers import answers, bodies, documented, exchange, parts, preconditions
 from app.routers.addresses import INSTANCE, TYPE
 from app.routers.exchange import fhir_base, gone_or_missing, service
+from app.routers.noting import saw
 from app.store import repository
 from app.store.repository import Stored
 
@@ -122,6 +123,7 @@ def _show(request: Request, stored: Stored | None, missing: Refused, wanted: Sub
     """
     if stored is None or stored.content is None:
         raise missing
+    saw(request, [stored])
     preconditions.require_version(request, stored)
     if exchange.is_current(request, stored):
         answer = exchange.version_answer(304, stored, body=b"")

@@ -17,6 +17,7 @@ from app.fhir.subset import Subset, subset
 from app.routers import documented, exchange
 from app.routers.addresses import INSTANCE, TYPE
 from app.routers.exchange import fhir_base, gone_or_missing, service
+from app.routers.noting import saw
 from app.routers.past import SERVED, Asked, read_past
 from app.store import repository
 from app.store.cursors import no_link, seal, unseal_numbers
@@ -76,6 +77,7 @@ async def _history(request: Request, resource_type: str = "", resource_id: str =
         if resource_id and await repository.read(connection, resource_type, resource_id) is None:
             raise gone_or_missing(resource_type, resource_id, None)
         page = await _page(connection, asked)
+    saw(request, page.versions)
     response = exchange.respond(request, Answer(200, _bundle(fhir_base(request), asked, page)))
     exchange.mark_handling(request, response)
     return response

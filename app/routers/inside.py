@@ -8,8 +8,10 @@ from fastapi import Request
 from starlette.responses import Response
 from starlette.types import Message
 
+from app.routers.noting import noted_of
+
 _SURROUNDINGS = ("type", "asgi", "http_version", "scheme", "server", "client", "root_path", "extensions")
-_INHERITED = (b"host", b"prefer", b"authorization", b"x-request-id")
+_INHERITED = (b"host", b"prefer", b"authorization")
 _QUERY = "%!$&'()*+,;=:@/?-._~|"
 _FHIR_JSON = "application/fhir+json"
 
@@ -51,11 +53,12 @@ def _scope(request: Request, inner: Inner) -> dict[str, object]:
     # Conditions and the body's headers belong to the request around it.
     scope["headers"] = [
         *((name, value) for name, value in request.scope["headers"] if name in _INHERITED),
+        (b"x-request-id", request.state.request_id.encode()),
         *((name.encode(), value.encode("latin-1", "replace")) for name, value in own.items()),
     ]
     return scope | {
         # The Bundle around it decides the format.
-        "state": {"is_inside": True, "principal": request.state.principal},
+        "state": {"is_inside": True, "principal": request.state.principal, "outer": noted_of(request)},
         "method": inner.method,
         "path": f"/fhir/{unquote(path)}",
         "query_string": quote(query, safe=_QUERY).encode(),

@@ -23,6 +23,7 @@ from app.pain.instruments.views import instrument_view
 from app.routers import bodies, documented, exchange, judgements, rights
 from app.routers.bodies import Body
 from app.routers.exchange import service
+from app.routers.noting import saw
 from app.service import Service
 from app.store.idempotency import Answer
 
@@ -93,6 +94,7 @@ async def show(request: Request, kind: Kind, record_id: str) -> Response:
     exchange.require_known(request)
     parts, here = service(request), _records(request)
     found = await here.load(kind, record_id)
+    saw(request, found.stored)
     clinical = here.clinical(found)
     elsewhere = kind.changed_elsewhere(parts.content, clinical.patient, found.resources)
     notes = [f"{place} was changed through FHIR; this view does not show it." for place in elsewhere]
@@ -229,7 +231,7 @@ def _add_routes(kind: Kind) -> None:
         return await record(request, kind)
 
     async def get(request: Request, record_id: str) -> Response:
-        exchange.refuse_headers(request, "if-none-match", "if-modified-since")
+        exchange.refuse_headers(request, "if-match", "if-none-match", "if-modified-since")
         exchange.require_acceptable(request, json_only=True)
         return await show(request, kind, record_id)
 
@@ -239,6 +241,7 @@ def _add_routes(kind: Kind) -> None:
         return await amend(request, kind, record_id)
 
     async def delete(request: Request, record_id: str) -> Response:
+        exchange.refuse_headers(request, "if-none-match", "if-none-exist")
         return await withdrawn(request, kind, record_id)
 
     one, body = f"/{kind.name}/{{record_id}}", documented.body(kind.name, JSON)

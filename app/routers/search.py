@@ -13,6 +13,7 @@ from app.fhir.subset import Subset, asked, subset
 from app.routers import bodies, documented, exchange
 from app.routers.addresses import TYPE
 from app.routers.exchange import fhir_base, service
+from app.routers.noting import asks, saw
 from app.store.cursors import CURSOR
 from app.store.idempotency import Answer
 from app.store.repository import Stored
@@ -106,9 +107,11 @@ async def _answer(request: Request, resource_type: str = "", compartment: tuple[
     if asks_terms(name for name, _ in given):
         await parts.intake.definitions.refresh()
     query = parts.searcher.parse(wanted, given, strict=strict, base=base, compartment=compartment)
+    asks(request, query.address, query.used, parts.parameters.of(wanted))
     part = _part(query, parts.parameters.types)
     async with parts.database.reading() as connection:
         page = await search(connection, query)
+    saw(request, [*page.matches, *page.included])
     response = exchange.respond(request, Answer(200, _searchset(base, query, page, part, exchange.shape(request))))
     exchange.mark_handling(request, response)
     return response

@@ -72,6 +72,8 @@ async def token(request: Request) -> Response:
     try:
         form = await _form(request)
         asserted = await endpoint.asserted(form)
+        # From here on it is known who asks.
+        request.state.principal = asserted.principal(_authority(request).base)
         answer = endpoint.token(asserted.client, form.get("scope"))
         if not await is_first(request, asserted):
             raise OAuthError("invalid_client", "The assertion was used before (jti).", 401)

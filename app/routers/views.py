@@ -119,6 +119,7 @@ async def _write(request: Request, view_id: str, *, is_new: bool) -> Response:
         raise Refused([Issue("value", "The id in the body must be the id in the address.", f"{_TYPE}.id")])
     view = compile_view(tree)
     require_meant(request, [view])
+    exchange.refuse_headers(request, "x-provenance")
     wanted, key = exchange.if_match(request), exchange.caller(request, lossless.dumps(tree)).key
     async with service(request).database.writing() as connection:
         if key and (replay := await _recalled(request, connection, key)):

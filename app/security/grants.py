@@ -7,9 +7,8 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 
-from app.profiles import FOLDER
+from app.fhir.compartments import compartments
 
 RIGHTS = "cruds"
 ADMINISTRATION = "dermatome/admin"
@@ -106,18 +105,14 @@ class Principal:
                 continue
             if grant.context != "patient":
                 yield Limit("", grant.query)
-            elif self.patient and resource_type in _of_patients():
+            elif self.patient and resource_type in compartments()["Patient"]:
                 yield Limit(self.patient, grant.query)
             elif self.patient and resource_type in SHARED and right in "rs":
                 yield Limit("", grant.query)
 
 
-@cache
-def _of_patients() -> frozenset[str]:
-    """The types that a patient's compartment can hold (R4 CompartmentDefinition patient)."""
-    return frozenset(json.loads((FOLDER / "r4" / "compartments.json").read_text("utf-8"))["Patient"])
-
-
+# Who has not said who they are, where that is asked for.
+NOBODY = Principal(subject="anonymous")
 EVERYONE = Principal(
     subject="anonymous",
     grants=(Grant("system", "*", frozenset(RIGHTS)), Grant("system", "AuditEvent", frozenset(RIGHTS))),

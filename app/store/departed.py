@@ -8,11 +8,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.fhir import json as lossless
+from app.fhir.compartments import compartments
 from app.fhir.outcomes import Refused
 from app.store.exported import Chosen, changed
 from app.store.keys import among, chunks
 from app.store.parameters import SearchParameters
-from app.store.search.compartments import compartments
 from app.store.search.compiling.rows import one_of
 from app.store.snapshot import visible
 from app.store.tables import Content, ExportPatient, SearchReference, Version

@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple
 from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.fhir.compartments import compartments
 from app.store.database import Database
-from app.store.search.compartments import compartments
 from app.store.search.compiling.criteria import Compiler
 from app.store.search.compiling.rows import columns_of
 from app.store.search.tree import All, Criterion, Some

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -25,6 +25,7 @@ from sqlmodel import SQLModel, col
 
 from app.fhir.outcomes import Forbidden, Issue
 from app.store import sight
+from app.store.audit.rows import Agent, noted, patients_in, patients_of, row
 from app.store.enqueue import Told, enqueue
 from app.store.inserting import insert_all
 from app.store.keys import among, chunks
@@ -238,8 +239,7 @@ async def save(
     changes: Sequence[Change],
     *,
     parameters: SearchParameters,
-    actor: str,
-    request_id: str,
+    agent: Agent,
     base: str,
 ) -> None:
     """Save versions, current state, search values, outbox items and audit rows, all in the caller's transaction.
@@ -249,19 +249,24 @@ async def save(
     if not changes:
         return
     moment = await stamp(connection)
+    # What is deleted has no search values; before it is, it has.
+    patients = await patients_of(connection, [(c.stored.type, c.stored.id) for c in changes if c.stored.deleted])
     await _end(connection, changes, moment)
     vids = await _insert_versions(connection, changes, moment)
     # What takes long to index must not keep the others waiting.
     is_large = sum(len(c.stored.content or b"") for c in changes) > _LARGE
     index = partial(_index_rows, changes, vids, parameters, base)
-    rows = await asyncio.to_thread(index) if is_large else index()
+    rows, concerned = await asyncio.to_thread(index) if is_large else index()
     rows[Content] = [
         {"vid": vid, "text": c.stored.content, "digest": hashlib.sha256(c.stored.content).digest()}
         for c, vid in zip(changes, vids, strict=True)
         if c.stored.content is not None
     ]
-    rows[Audit] = [_audit_row(change.stored, actor, request_id) for change in changes]
+    patients |= concerned
+    rows[Audit] = [_audit_row(each.stored, agent, patients) for each in changes]
     await insert_all(connection, rows)
+    if request := noted():
+        request.changes += len(changes)
     if told := _told(changes, vids):
         await enqueue(connection, told, base)
 
@@ -295,14 +300,19 @@ async def _insert_versions(connection: AsyncConnection, changes: Sequence[Change
 
 def _index_rows(
     changes: Sequence[Change], vids: Sequence[int], parameters: SearchParameters, base: str
-) -> dict[type[SQLModel], list[dict[str, Any]]]:
+) -> tuple[dict[type[SQLModel], list[dict[str, Any]]], dict[Key, list[str]]]:
+    """The search values, and which patients each resource is about."""
     found: dict[type[SQLModel], list[dict[str, Any]]] = {}
+    patients: dict[Key, list[str]] = {}
     for change, vid in zip(changes, vids, strict=True):
         if change.tree is None:
             continue
-        for table, rows in parameters.rows(change.tree, base=base).items():
-            found.setdefault(table, []).extend({"type": change.stored.type, "vid": vid, **row} for row in rows)
-    return found
+        key = change.stored.type, change.stored.id
+        values = parameters.rows(change.tree, base=base)
+        patients[key] = patients_in(*key, values)
+        for table, rows in values.items():
+            found.setdefault(table, []).extend({"type": key[0], "vid": vid, **row} for row in rows)
+    return found, patients
 
 
 def _told(changes: Sequence[Change], vids: Sequence[int]) -> list[Told]:
@@ -313,16 +323,10 @@ def _told(changes: Sequence[Change], vids: Sequence[int]) -> list[Told]:
     ]
 
 
-def _audit_row(stored: Stored, actor: str, request_id: str) -> dict[str, Any]:
-    return {
-        "at": stored.last_updated,
-        "actor": actor,
-        "request_id": request_id,
-        "method": stored.method,
-        "type": stored.type,
-        "id": stored.id,
-        "version": stored.version,
-    }
+def _audit_row(stored: Stored, agent: Agent, patients: Mapping[Key, Sequence[str]]) -> dict[str, Any]:
+    found = patients.get((stored.type, stored.id))
+    made = row(stored.last_updated, agent, stored.method, stored.type, stored.id, stored.version)
+    return made | {"patient": found[0] if found else ""}
 
 
 _NEW = insert(Version).returning(col(Version.vid), sort_by_parameter_order=True)

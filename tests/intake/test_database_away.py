@@ -25,8 +25,8 @@ async def test_a_locked_database_is_told_entry_by_entry(tmp_path: Path, monkeypa
         other.execute("BEGIN IMMEDIATE")
         alone = await client.post("/fhir/Patient", json=patient())
         batch = await client.post("/fhir", json=bundle(entry(patient()), entry(patient()), kind="batch"))
-        found = await count(client, "Patient")
         other.execute("ROLLBACK")
+        found = await count(client, "Patient")
         after = await client.post("/fhir/Patient", json=patient())
 
     assert (alone.status_code, alone.headers["retry-after"], issues(alone)[0]["code"]) == (503, "2", "transient")

@@ -17,6 +17,7 @@ from app.pain.content import load_content
 from app.profiles import canonical
 from app.service import Service
 from app.settings import Settings
+from app.store.audit.rows import Agent
 from app.store.idempotency import Answer
 from tests.answers import count, issues
 from tests.conftest import serving
@@ -126,7 +127,7 @@ async def test_what_others_had_under_an_id_of_ours_is_kept_in_history_and_told(t
         await seed(replace(service.intake, own=Own([one for one in OWN if one["id"] != "np-grade"])))
         theirs = LOGICAL | {"id": "np-grade", "url": "https://example.org/grade"}
         write = Write("PUT", "ValueSet", "np-grade", lossless.dumps(theirs), theirs)
-        await service.intake.accept([write], Caller("system", "1", is_system=True), lambda _: Answer(204, b""))
+        await service.intake.accept([write], Caller(Agent("system", "1"), is_system=True), lambda _: Answer(204, b""))
 
         with capture_logs() as logs:
             await seed(service.intake)

@@ -13,6 +13,7 @@ from app.keeping_commands.checking import check
 from app.main import make_service
 from app.service import Service
 from app.settings import Settings
+from app.store.audit.seals import Sealing, verify
 from app.store.database import Database, Interrupted
 from app.store.kept import filling
 from app.store.kept.rows import counted, tables
@@ -65,6 +66,9 @@ async def test_a_backup_brings_everything_back_on_the_other_kind_of_database(
     place, _ = await filled(bare_database_url)
     path = tmp_path / "one.zip"
     async with Database(bare_database_url) as database:
+        sealing = Sealing(database, lambda: 1)
+        for _ in range(2):
+            await sealing.work()
         manifest = await work.back_up(database, path, quiet)
     service = make_service(settings_of(empty_url), works=False)
 
@@ -72,7 +76,11 @@ async def test_a_backup_brings_everything_back_on_the_other_kind_of_database(
         await service.database.migrate(is_restored=True)
         await restored(service, path)
         found = await check(service.database, service.parameters, "", lambda _: None, repair=False)
+        async with service.database.reading() as connection:
+            audit = await verify(connection)
 
+    assert (audit.seals, audit.problems) == (1, [])
+    assert audit.rows > 5
     assert manifest.tables["version"].rows > 5
     assert not found.has_damage, found
     assert found.compared

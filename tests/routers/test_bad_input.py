@@ -1,13 +1,12 @@
 """Bodies nobody should send: a clear error each, and nothing changed."""
 
 import json
-from typing import Any
 
 import httpx
 import pytest
 
 from tests.answers import count, issues
-from tests.builders import bundle, entry, patient
+from tests.builders import patient
 
 NESTED = '{"resourceType":"Patient","extension":' + "[" * 150 + "]" * 150 + "}"
 NUMBER = '{"resourceType":"Observation","status":"final","code":{"text":"x"},"valueQuantity":{"value":%s}}'
@@ -170,30 +169,3 @@ async def test_a_trailing_slash_and_a_get_with_a_content_type_are_tolerated(clie
     answers = [await client.get(address, headers=headers) for address in ("/fhir/Patient/", "/fhir/metadata/")]
 
     assert [a.status_code for a in answers] == [200, 200]
-
-
-META = {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": {"tag": [{"code": "seen"}]}}]}
-X_PROVENANCE = {"X-Provenance": '{"resourceType": "Provenance"}'}
-WRITES: list[tuple[str, str, Any]] = [
-    ("POST", "/fhir/Patient", patient("new")),
-    ("PUT", "/fhir/Patient/there", patient("changed", id="there")),
-    ("PATCH", "/fhir/Patient/there", {"active": False}),
-    ("DELETE", "/fhir/Patient/there", None),
-    ("POST", "/fhir", bundle(entry(patient("new")))),
-    ("POST", "/fhir", bundle(entry(patient("new")), kind="batch")),
-    ("POST", "/fhir/Patient/there/$meta-add", META),
-]
-
-
-async def test_a_header_that_would_have_to_be_kept_is_refused_and_nothing_is_written(
-    client: httpx.AsyncClient,
-) -> None:
-    await client.put("/fhir/Patient/there", json=patient(id="there"))
-
-    for method, address, body in WRITES:
-        answer = await client.request(method, address, json=body, headers=X_PROVENANCE)
-        [issue] = answer.json()["issue"]
-        assert (answer.status_code, issue["code"]) == (400, "not-supported"), address
-
-    found = (await client.get("/fhir/Patient")).json()
-    assert [one["resource"]["meta"]["versionId"] for one in found["entry"]] == ["1"]

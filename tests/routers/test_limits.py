@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -284,8 +285,9 @@ async def test_a_search_that_takes_too_long_is_told_so_and_the_next_is_answered(
 
     async with serving(settings.model_copy(update={"query_seconds": 30})) as client:
         await client.post("/fhir", json={"resourceType": "Bundle", "type": "transaction", "entry": entries})
-    async with serving(settings) as client, Database(database_url) as other, other.writing() as connection:
+    async with serving(settings) as client, Database(database_url) as other, AsyncExitStack() as stack:
         if not is_sqlite:
+            connection = await stack.enter_async_context(other.writing())
             await connection.exec_driver_sql("LOCK TABLE search_string IN ACCESS EXCLUSIVE MODE")
         slow = await client.get(f"/fhir/Patient?{asking}")
         quick = await client.get("/fhir/Patient/p1")

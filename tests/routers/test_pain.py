@@ -412,6 +412,21 @@ async def test_a_dry_run_finds_what_the_real_request_would(client: httpx.AsyncCl
     assert expressions(answer) == ["patient"]
 
 
+@pytest.mark.parametrize(
+    ("method", "condition"),
+    [("GET", "If-Match"), ("GET", "If-None-Match"), ("DELETE", "If-None-Match"), ("DELETE", "If-None-Exist")],
+)
+async def test_a_condition_that_is_not_served_is_refused(
+    client: httpx.AsyncClient, method: str, condition: str
+) -> None:
+    place = (await client.post("/pain/assessments", json=assessment())).headers["location"]
+
+    answer = await client.request(method, place, headers={condition: "*"})
+
+    assert (answer.status_code, issues(answer)[0]["code"]) == (400, "not-supported")
+    assert (await client.get(place)).status_code == 200
+
+
 async def test_an_answer_is_replayed_whatever_happened_since(client: httpx.AsyncClient) -> None:
     who = (await client.post("/fhir/Patient", json=patient("MRN-9"))).json()["id"]
     asked, key = assessment(patient=f"Patient/{who}"), {"Idempotency-Key": "k"}

@@ -9,6 +9,7 @@ from sqlalchemy import delete
 from sqlmodel import col
 
 from app.settings import Settings
+from app.store.audit.rows import Agent
 from app.store.database import Database
 from app.store.index.definitions import served_definitions
 from app.store.index.state import adopt
@@ -32,7 +33,7 @@ async def waiting(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
         async with database.writing() as connection:
             await adopt(database, connection, older, now=0)
             change = Change(Stored("Patient", "1", 1, "PUT", 0, PATIENT), tree)
-            await save(connection, [change], parameters=load_parameters(), actor="", request_id="", base="")
+            await save(connection, [change], parameters=load_parameters(), agent=Agent("", ""), base="")
             await connection.execute(delete(SearchToken).where(col(SearchToken.param) == "gender"))
             await claim(connection, "$reindex", "another", now=0, until=FAR)
     async with serving(Settings(database_url=database_url, log_level="error")) as client:

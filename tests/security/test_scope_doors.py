@@ -44,6 +44,14 @@ DOORS: dict[tuple[str, str], tuple[str, Any, int]] = {
     ("GET", "/fhir/ViewDefinition/{view_id}"): ("/fhir/ViewDefinition/mine", None, 403),
     ("PUT", "/fhir/ViewDefinition/{view_id}"): ("/fhir/ViewDefinition/mine", {}, 403),
     ("DELETE", "/fhir/ViewDefinition/{view_id}"): ("/fhir/ViewDefinition/mine", None, 403),
+    ("GET", "/fhir/AuditEvent"): ("/fhir/AuditEvent", None, 403),
+    ("POST", "/fhir/AuditEvent/_search"): ("/fhir/AuditEvent/_search", None, 403),
+    ("GET", "/fhir/AuditEvent/{event_id}"): ("/fhir/AuditEvent/1", None, 403),
+    ("GET", "/fhir/AuditEvent/{event_id}/_history/{version}"): ("/fhir/AuditEvent/1/_history/1", None, 403),
+    ("GET", "/fhir/Patient/{patient_id}/AuditEvent"): ("/fhir/Patient/one/AuditEvent", None, 403),
+    # There is none, for anybody.
+    ("GET", "/fhir/AuditEvent/_history"): ("/fhir/AuditEvent/_history", None, 400),
+    ("GET", "/fhir/AuditEvent/{event_id}/_history"): ("/fhir/AuditEvent/1/_history", None, 400),
     # Exports are for those who asked for them: for others there are none.
     ("GET", "/exports/{job}"): ("/exports/one", None, 404),
     ("DELETE", "/exports/{job}"): ("/exports/one", None, 404),

@@ -6,9 +6,9 @@ import httpx
 import pytest
 from sqlalchemy import delete
 
+from app.fhir.compartments import compartments
 from app.security.grants import EVERYONE, SHARED, Limit, left_out, parse, read, written
 from app.store.index.reindex import purge
-from app.store.search.compartments import compartments
 from app.store.tables import Feed
 from tests.builders import Json, bundle, entry, observation, patient
 from tests.conftest import serving

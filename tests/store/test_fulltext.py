@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlmodel import col
 
+from app.store.audit.rows import Agent
 from app.store.database import Database
 from app.store.index.columns import tsvector
 from app.store.index.fulltext import LENGTH, check, matches, text_row, words_of
@@ -50,7 +51,7 @@ async def database(bare_database_url: str) -> AsyncIterator[Database]:
         changes = [Change(Stored("Condition", name, 1, "PUT", 0, b"{}"), tree) for name, tree in RESOURCES.items()]
         async with database.writing() as connection:
             parameters = load_parameters()
-            await save(connection, changes, parameters=parameters, actor="", request_id="", base="")
+            await save(connection, changes, parameters=parameters, agent=Agent("", ""), base="")
         yield database
 
 

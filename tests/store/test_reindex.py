@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import delete, func, select
 from sqlmodel import col
 
+from app.store.audit.rows import Agent
 from app.store.database import Database
 from app.store.index.definitions import served_definitions
 from app.store.index.reindex import VALUES, Reindexer
@@ -46,7 +47,7 @@ async def store(database: Database, ids: Iterable[str], version: int = 1, at: in
     text = json.dumps(tree).encode()
     changes = [Change(Stored("Patient", each, version, "PUT", at, text), tree) for each in ids]
     async with database.writing() as connection:
-        await save(connection, changes, parameters=load_parameters(), actor="", request_id="", base="")
+        await save(connection, changes, parameters=load_parameters(), agent=Agent("", ""), base="")
 
 
 async def pending(database: Database) -> dict[str, frozenset[str]]:
@@ -207,7 +208,7 @@ async def test_a_version_that_cannot_be_read_does_not_stop_the_others(database: 
         {"resourceType": "Patient"},
     )
     async with database.writing() as connection:
-        await save(connection, [broken], parameters=load_parameters(), actor="", request_id="", base="")
+        await save(connection, [broken], parameters=load_parameters(), agent=Agent("", ""), base="")
     await store(database, ["1"])
     worker = reindexer(database)
     await worker.prepare()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.store import letters, outbox, sync_state
+from app.store.audit.rows import Agent
 from app.store.database import Database
 from app.store.enqueue import enqueue_current, patient_of
 from app.store.ledger import Held
@@ -36,7 +37,7 @@ def change(reference: str, version: int = 1, *, subject: str = "", gone: bool = 
 
 async def write(database: Database, *changes: Change) -> None:
     async with database.writing() as connection:
-        await save(connection, changes, parameters=load_parameters(), actor="", request_id="", base="")
+        await save(connection, changes, parameters=load_parameters(), agent=Agent("", ""), base="")
 
 
 async def claim(database: Database, owner: str = "one", *, limit: int = 10, lease: float = LEASE) -> list[Item]:
@@ -151,7 +152,7 @@ async def test_a_deletion_is_of_the_patient_it_was_about(database: Database) -> 
     async with database.writing() as connection:
         first = [change("Observation/1", subject="Patient/p"), change("Patient/p")]
         untold = [Change(one.stored, one.tree) for one in first]
-        await save(connection, untold, parameters=load_parameters(), actor="", request_id="", base="")
+        await save(connection, untold, parameters=load_parameters(), agent=Agent("", ""), base="")
 
     await write(database, change("Observation/1", 2, gone=True), change("Patient/p", 2, gone=True))
 
@@ -252,7 +253,7 @@ async def test_a_dead_letter_is_replayed_or_discarded_and_then_buries_what_waits
 async def test_current_versions_are_noted_for_a_target_that_was_not_told(database: Database) -> None:
     untold = [Change(one.stored, one.tree) for one in (change("Patient/p"), change("Observation/1"))]
     async with database.writing() as connection:
-        await save(connection, untold, parameters=load_parameters(), actor="", request_id="", base="")
+        await save(connection, untold, parameters=load_parameters(), agent=Agent("", ""), base="")
 
     async with database.writing() as connection:
         keys = [("Observation", "1"), ("Patient", "p"), ("Patient", "nobody")]

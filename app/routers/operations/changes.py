@@ -15,6 +15,7 @@ from app.fhir.bundles import Entry, bundle
 from app.fhir.outcomes import Gone, Issue, NotSupported, Refused, TooMany
 from app.routers import exchange, negotiation, rights
 from app.routers.history import created, entry, told
+from app.routers.noting import saw
 from app.routers.operations.call import Call
 from app.store import following, sight
 from app.store.following import BEGINNING, Page
@@ -67,6 +68,7 @@ async def changes(call: Call) -> Response:
             raise TooMany(
                 [Issue("throttled", "Too many clients wait for changes; ask later, or do not wait.")]
             ) from None
+    saw(call.request, found.page.versions)
     return _response(call, asked, found)
 
 
@@ -77,9 +79,9 @@ def _read(call: Call) -> _Asked:
     known = call.operation.parameters
     ignored = [issue for name, issue in given.wrong if name not in known] if is_lenient else []
     wrong = [issue for _, issue in given.wrong if issue not in ignored]
-    types = call.service.validator.resource_types
+    types = call.service.parameters.types
     wrong += [
-        Issue("value", f"{each[:64]} is no R4 resource type.", "_type")
+        Issue("value", f"{each[:64]} is no R4 resource type that is stored here.", "_type")
         for each in given.all("_type")
         if each not in types
     ]

@@ -11,11 +11,13 @@ from typing import Any
 from app import profiles
 from app.fhir import json as lossless
 from app.fhir.bundles import Entry, bundle
+from app.fhir.compartments import compartments
 from app.fhir.instants import period
 from app.fhir.outcomes import Issue, Refused
 from app.fhir.references import local, references
 from app.routers import exchange
 from app.routers.exchange import fhir_base, link
+from app.routers.noting import saw
 from app.routers.operations import held
 from app.routers.operations.call import Call
 from app.store import everything as store
@@ -25,7 +27,6 @@ from app.store.everything import Wanted
 from app.store.idempotency import Answer
 from app.store.index.state import require_indexed
 from app.store.repository import Key, Stored
-from app.store.search.compartments import compartments
 from app.store.snapshot import Snapshot, current
 from app.store.tables import SearchReference
 
@@ -64,15 +65,16 @@ async def everything(call: Call) -> Answer:
         cursor = seal(_sealed(page.address, page.asked), page.snapshot, [page.at, rows[page.count - 1][0]])
         links.append(("next", link(page.address, (*page.asked, *shape, (CURSOR, cursor)))))
     more = [each for key in keys if (each := referred.get(key)) and _belongs(call, wanted, each)]
+    saw(call.request, [*shown, *more])
     entries = [*_entries(call, shown, "match"), *_entries(call, more, "include")]
     return Answer(200, bundle("searchset", entries, total=total, links=links))
 
 
 def _wanted(call: Call) -> Wanted:
     """Raises Refused naming all that is wrong."""
-    given, types = call.given, call.service.validator.resource_types
+    given, types = call.given, call.service.parameters.types
     issues = [
-        Issue("value", f"{each[:64]} is no R4 resource type.", "_type")
+        Issue("value", f"{each[:64]} is no R4 resource type that is stored here.", "_type")
         for each in given.all("_type")
         if each not in types
     ]

@@ -12,6 +12,7 @@ from app.fhir import json as lossless
 from app.fhir.outcomes import Issue, NotSupported, Refused, TooMany, operation_outcome
 from app.fhir.references import local
 from app.routers import exchange, rights
+from app.routers.noting import about
 from app.routers.operations import held
 from app.routers.operations.call import Call
 from app.store import exports, idempotency, repository, sight
@@ -99,12 +100,14 @@ async def accepted(call: Call, asked: Asked) -> Response:
     """Note a job, and answer where it can be asked for (R4 async.html)."""
     job, owner = call.service.new_id(), exchange.owner(call.request)
     place = f"{exchange.public_base(call.request)}/exports/{job}"
+    exchange.refuse_headers(call.request, "x-provenance")
     made, key = _taken_on(asked, place), exchange.caller(call.request, _given(call)).key
     async with call.service.database.writing() as connection:
         await call.service.database.lock(connection, [_KICKOFF])
         replay = await idempotency.recall(connection, key) if key else None
         if replay is None:
             _require_room(call, owner, await exports.unfinished(connection))
+            about(call.request, f"exports/{job}")
             await exports.create(connection, job, asked.text, at=call.service.clock(), owner_subject=owner)
             if key:
                 await idempotency.remember(connection, key, made, call.service.clock())

@@ -6,6 +6,7 @@ from typing import Any
 from app.fhir import json as lossless
 from app.fhir.outcomes import Issue, TooLarge
 from app.routers.exchange import fhir_base
+from app.routers.noting import saw
 from app.routers.operations.call import Call
 from app.store.repository import Stored
 from app.store.search import asks_terms, search
@@ -27,6 +28,7 @@ async def every(call: Call, resource_type: str, given: Pairs, *, most: int) -> l
             query = parts.searcher.parse(resource_type, pairs, strict=True, base=fhir_base(call.request))
             page = await search(connection, query)
             matches += page.matches
+            saw(call.request, page.matches)
             cursor = page.next
             if len(matches) > most:
                 told = f"This concerns more than {most} {resource_type} resources; ask for less at once."

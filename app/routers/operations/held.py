@@ -6,6 +6,7 @@ from typing import Any
 from app.fhir import json as lossless
 from app.fhir.outcomes import Issue, Refused
 from app.routers import exchange
+from app.routers.noting import saw
 from app.routers.operations.call import Call
 from app.store import repository
 from app.store.repository import Stored
@@ -18,6 +19,7 @@ async def current(call: Call) -> Stored:
         stored = await repository.read(connection, call.resource_type, call.resource_id)
     if stored is None or stored.content is None:
         raise exchange.gone_or_missing(call.resource_type, call.resource_id, stored)
+    saw(call.request, [stored])
     return stored
 
 

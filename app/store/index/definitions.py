@@ -15,6 +15,8 @@ from app.store.index.ways import Asked, Way, ways_of
 Json = Mapping[str, Any]
 # To be raised when the makers of rows change what they make: what is stored is then indexed anew.
 MAKERS = 2
+# Not stored as resources: they have a search of their own (app/routers/audit.py).
+APART = frozenset({"AuditEvent"})
 # Answered from the version itself, not from rows.
 OF_VERSION = frozenset({"_id", "_lastUpdated"})
 
@@ -123,6 +125,7 @@ def parameters_of(definitions: Iterable[Json]) -> dict[str, dict[str, SearchPara
             for each in by_base.get(base, ())
         }
         for name in _every_type()
+        if name not in APART
     }
 
 

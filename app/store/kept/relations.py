@@ -69,7 +69,9 @@ def _statements() -> Mapping[str, Any]:
         ),
         "wrong-ledger": select(_LEDGER.c.type, _LEDGER.c.id, _LEDGER.c.version).where(~_of_version(_LEDGER)),
         "no-audit": select(*own).where(~audited),
-        "extra-audit": select(_AUDIT.c.type, _AUDIT.c.id, _AUDIT.c.version).where(~_of_version(_AUDIT)),
+        "extra-audit": select(_AUDIT.c.type, _AUDIT.c.id, _AUDIT.c.version).where(
+            _AUDIT.c.version > 0, ~_of_version(_AUDIT)
+        ),
         "dangling": select(_LINK.c.type, owner.id, owner.version)
         .where(
             owner.vid == _LINK.c.vid,

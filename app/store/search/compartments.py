@@ -3,20 +3,11 @@
 app/profiles/r4/compartments.json says by which search parameters a resource belongs.
 """
 
-import json
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Sequence
 
+from app.fhir.compartments import compartments
 from app.fhir.outcomes import Issue, NotFound
-from app.profiles import FOLDER
 from app.store.search.tree import Belongs, Criterion, Target
-
-
-@cache
-def compartments() -> Mapping[str, Mapping[str, Sequence[str]]]:
-    """Compartment -> resource type -> the search parameters by which it belongs, [] for the one it is named after."""
-    found: dict[str, dict[str, list[str]]] = json.loads((FOLDER / "r4" / "compartments.json").read_text("utf-8"))
-    return found
 
 
 def compartment_of(of: tuple[str, str], types: Sequence[str]) -> tuple[tuple[str, ...], Criterion]:

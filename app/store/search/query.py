@@ -237,7 +237,7 @@ class Searcher:
     def _known_types(self, value: str) -> list[str]:
         found = [unescape(each) for each in values_of(value)]
         if unknown := [each for each in found if each not in self.parameters.types]:
-            raise ValueError(f"{unknown[0][:40]} is no R4 resource type")
+            raise ValueError(f"{unknown[0][:40]} is no R4 resource type that is stored here")
         return found
 
 

@@ -11,11 +11,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.fhir import json as lossless
+from app.fhir.compartments import compartments
 from app.fhir.outcomes import Forbidden, Issue, Refused
 from app.store.index.state import require_indexed
 from app.store.keys import among, chunks
 from app.store.repository import Stored
-from app.store.search.compartments import compartments
 from app.store.search.compiling.criteria import Compiler
 from app.store.search.needs import needs_of
 from app.store.search.query import Searcher

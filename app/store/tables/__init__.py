@@ -1,6 +1,7 @@
 """The tables, and nothing else. Times are microseconds since 1970 UTC; migrations/ creates what is declared here."""
 
 from app.store.tables.access import Assertion
+from app.store.tables.audit import Audit, AuditSeal
 from app.store.tables.export import ExportFile, ExportJob, ExportMoment, ExportPatient, ViewDefinition
 from app.store.tables.index import (
     Reindex,
@@ -17,12 +18,13 @@ from app.store.tables.index import (
 from app.store.tables.kept import Idempotency, Restoring
 from app.store.tables.subscriptions import Feed, SubscriptionEvent, SubscriptionGrants, SubscriptionState
 from app.store.tables.sync import NOT_FILLING, Ledger, Outbox, Pull, Quarantine, SyncConflict, SyncState, SyncTarget
-from app.store.tables.versions import Audit, Content, Instance, Lease, Published, Version
+from app.store.tables.versions import Content, Instance, Lease, Published, Version
 
 __all__ = [
     "NOT_FILLING",
     "Assertion",
     "Audit",
+    "AuditSeal",
     "Content",
     "ExportFile",
     "ExportJob",

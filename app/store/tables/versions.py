@@ -58,21 +58,6 @@ class Published(SQLModel, table=True):
     keys: str
 
 
-class Audit(SQLModel, table=True):
-    """Who changed what, when, by which request; one row per version, written with it."""
-
-    __tablename__ = "audit"
-
-    aid: int | None = Field(default=None, sa_column=key())
-    at: int = Field(sa_column=big())
-    actor: str
-    request_id: str
-    method: str
-    type: str
-    id: str
-    version: int
-
-
 class Instance(SQLModel, table=True):
     """The name of this database among all that may write to one target; drawn once, and kept in every copy of it."""
 

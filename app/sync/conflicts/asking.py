@@ -12,6 +12,7 @@ from app.fhir.outcomes import Issue, PreconditionFailed, Refused
 from app.intake.accept import Intake
 from app.intake.writes import Caller, Write, Written
 from app.store import conflicts, repository, sync_state
+from app.store.audit.rows import Agent
 from app.store.conflicts import Conflict
 from app.store.database import Connection
 from app.store.idempotency import Answer
@@ -112,7 +113,7 @@ class Asking:
 
     def caller(self, target: str) -> Caller:
         """Sync itself. What it refers to may have been deleted: that is what it is about."""
-        return Caller(f"sync {target}", str(uuid.uuid4()), self.base, tells_dangling=True)
+        return Caller(Agent(f"sync {target}", str(uuid.uuid4())), self.base, tells_dangling=True)
 
 
 def noted(

@@ -14,6 +14,7 @@ from app.fhir.outcomes import Issue, PreconditionFailed, Refused, operation_outc
 from app.intake.accept import Intake
 from app.intake.writes import Caller, Write, Written
 from app.store import clock, ledger, pulls, quarantine, sync_state
+from app.store.audit.rows import Agent
 from app.store.database import Connection, Unavailable
 from app.store.idempotency import Answer
 from app.store.ledger import Held
@@ -173,7 +174,9 @@ class _Page:
 
     async def _transaction(self, steps: Sequence[Step], door: Intake, *, is_last: bool) -> None:
         writes = [step.write(f"entry[{place}]") for place, step in enumerate(steps)]
-        caller = Caller(f"sync {self.taker.target}", str(uuid.uuid4()), self.taker.own_base, origin=self.taker.target)
+        caller = Caller(
+            Agent(f"sync {self.taker.target}", str(uuid.uuid4())), self.taker.own_base, origin=self.taker.target
+        )
 
         async def answer(written: list[Written]) -> Answer:
             async with door.database.reading() as connection:

@@ -10,6 +10,7 @@ from app.fhir.outcomes import Conflict, Gone, NotFound, PreconditionFailed
 from app.intake.accept import Intake
 from app.intake.writes import Caller, Write, Written
 from app.store import events, repository
+from app.store.audit.rows import Agent
 from app.store.events import State
 from app.store.idempotency import Answer
 
@@ -44,7 +45,7 @@ class Statuses:
                 await events.became(connection, state, version=version, status=status, error=error)
             return Answer(200, b"")
 
-        caller = Caller("subscriptions", str(uuid.uuid4()), self.base, is_local=True)
+        caller = Caller(Agent("subscriptions", str(uuid.uuid4())), self.base, is_local=True)
         try:
             await self.intake.accept([write], caller, answer)
         except (PreconditionFailed, Conflict, Gone, NotFound):

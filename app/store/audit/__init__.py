@@ -1,0 +1,1 @@
+"""Who did what: noting accesses and changes, sealing what was noted, and finding it again."""
