@@ -23,7 +23,7 @@ ROWS = (
     {"main"},
     {"routers", "working"},
     {"service"},
-    {"sync", "export", "guide"},
+    {"sync", "export", "guide", "rights"},
     {"intake"},
     {"store", "validation", "mapping", "security", "views"},
     {"terminology"},

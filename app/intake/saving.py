@@ -19,9 +19,9 @@ from app.intake.provenance import Records
 from app.intake.resolution import Resolver, concerned, refuse_twice, rivals
 from app.intake.rights import require_covered, shown, standing
 from app.intake.rounds import Moved
-from app.intake.versions import Placed, given_id, next_version
+from app.intake.versions import Placed, given_id, next_version, require_kept
 from app.intake.writes import Caller, Written
-from app.store import granted, repository
+from app.store import erasing, granted, repository
 from app.store.database import Connection, Lock
 from app.store.parameters import SearchParameters
 from app.store.repository import Change, Stored
@@ -155,9 +155,12 @@ class Saving:
         with wholly():
             current = await repository.read_all(self.connection, known)
         stands = await standing(self.connection, placed, current)
+        deleted = [key for key, stored in current.items() if stored.deleted]
+        gone = await erasing.erased(self.connection, deleted) if deleted else set()
         done = []
         for one in placed:
             with self.problems.kept():
+                require_kept(one, gone)
                 before = stands.of(one)
                 done.append(Done(one, next_version(one, before, self.policy, self.now), before))
         await repository.save(

@@ -1,6 +1,6 @@
 """What one write makes of the version that is current: the rules of update, delete and their preconditions."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -78,6 +78,14 @@ def require_match(write: Write, current: Stored | None) -> None:
     if write.if_match not in (ANY_VERSION, current.version):
         text = f"If-Match asks for version {write.if_match}, the current one is {current.version}."
         raise PreconditionFailed([Issue("conflict", text, write.path, rule="dmt-version")])
+
+
+def require_kept(placed: Placed, erased: Collection[tuple[str, str]]) -> None:
+    """Raises Gone where a write would bring back what was erased, as a message that is sent again does."""
+    write = placed.write
+    if placed.key in erased and write.method != "DELETE":
+        told = f"{write.type}/{write.id} was erased and does not come back; who does gets a new id, by POST."
+        raise Gone([Issue("deleted", told, write.path, rule="dmt-erased")])
 
 
 def require_here(write: Write, current: Stored | None) -> None:

@@ -18,7 +18,7 @@ from app.routers.doors import Asks, asked
 from app.routers.errors import outcome_response
 from app.routers.exchange import agent, service
 from app.security.authority import TOKEN_PATH
-from app.store.audit.rows import Access, Noted, noting
+from app.store.audit.rows import CHANGES, Access, Noted, noting
 from app.store.database import Unavailable
 from app.store.index.definitions import SearchParameter
 from app.store.repository import Stored
@@ -32,7 +32,6 @@ _LONGEST = 2_000
 _CODES = frozenset({"code", "Coding", "CodeableConcept", "boolean"})
 _PEOPLE = ("Patient", "Person", "Practitioner", "RelatedPerson")
 Pairs = Sequence[tuple[str, str]]
-_CHANGES = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _log = structlog.get_logger()
 
 
@@ -116,7 +115,7 @@ def named(request: Request, interaction: str) -> None:
 def refused(request: Request, method: str, resource_type: str, resource_id: str, status: int) -> None:
     """Note a write within a Bundle that came to nothing."""
     if found := noted_of(request):
-        access = Access(service(request).clock(), agent(request), method, _CHANGES[method], status)
+        access = Access(service(request).clock(), agent(request), method, CHANGES[method], status)
         found.further.append(replace(access, type=resource_type, id=resource_id))
 
 
@@ -194,4 +193,4 @@ def _interaction(method: str, parts: list[str]) -> str:
         return "search-system" if not parts or parts[0] == "_search" else "search-type"
     if method == "POST" and not parts:
         return "batch"
-    return _CHANGES.get(method, "read")
+    return CHANGES.get(method, "read")

@@ -18,6 +18,7 @@ _TYPE, _ID = "[A-Z][A-Za-z]*", "[A-Za-z0-9.-]{1,64}"
 _TAKEN = re.compile(
     rf"/fhir(/{_TYPE})?"
     rf"|/fhir/{_TYPE}/{_ID}/\$meta-(add|delete)"
+    r"|/fhir/Patient/\$(un)?merge"
     rf"|/fhir/((Patient/|Group/{_ID}/)?\$export|(ViewDefinition/({_ID}/)?)?\$viewdefinition-export)"
     r"|/pain/(?!cohort)[a-z-]+"
 )

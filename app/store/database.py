@@ -196,6 +196,14 @@ class Database:
                 raise Interrupted(_RESTORING)
             await rebase(connection)
 
+    async def scrub(self) -> None:
+        """Empty the log of SQLite, so that nothing removed can be read there; while others read, that comes later."""
+        if not self.is_sqlite:
+            return
+        async with self._one_writer, _translated(), self._writer.connect() as connection:
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            await driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     async def is_ready(self) -> bool:
         """Whether the database answers and its schema is the newest version."""
         async with self.reading() as connection:
@@ -247,7 +255,8 @@ class Database:
 
     def _set_pragmas(self, connection: Any, _record: object) -> None:
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", f"synchronous={self._synchronous}", "foreign_keys=ON"):
+        # What is deleted is overwritten: erased is not to mean hidden.
+        for pragma in ("journal_mode=WAL", f"synchronous={self._synchronous}", "foreign_keys=ON", "secure_delete=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

@@ -19,7 +19,7 @@ _CONTENT: Any = Content.__table__  # type: ignore[attr-defined]
 _KEY = ("target", "type", "id")
 # The elements that say whose a resource is, first the one that does where there are several (R4 CompartmentDefinition
 # "patient", without those that name whoever asserted or performed).
-_WHOSE = ("subject", "patient", "beneficiary", "for", "individual", "recipient")
+WHOSE = ("subject", "patient", "beneficiary", "for", "individual", "recipient")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def patient_of(tree: Mapping[str, Any], base: str) -> str:
     """Whose a resource is, as "Patient/1": itself, or the first patient of this server it is about; "" for nobody's."""
     if tree.get("resourceType") == "Patient":
         return f"Patient/{tree.get('id')}"
-    for name in _WHOSE:
+    for name in WHOSE:
         value = tree.get(name)
         for one in value if isinstance(value, list) else [value]:
             link = one.get("reference") if isinstance(one, Mapping) else None

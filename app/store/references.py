@@ -9,14 +9,15 @@ from sqlmodel import col
 from app.profiles import package
 from app.store.index.state import require_indexed
 from app.store.keys import among, chunks
-from app.store.repository import Key
+from app.store.repository import Key, Stored, read_rows
 from app.store.tables import SearchReference, SearchToken, Version
 
 # The tag of what sync notes about its own doing. It names versions, which the history keeps, so it keeps nothing here.
 SYNC_RECORD = f"{package()['canonical']}/sync-record"
 # A document is found by the composition it holds, and does not depend on one that stands alone. Records of what was
 # done name versions, which the history keeps.
-_LASTING = ("Bundle", "Provenance", "AuditEvent")
+LASTING = ("Bundle", "Provenance", "AuditEvent")
+_IS_CURRENT = col(Version.until).is_(None)
 
 
 async def held(connection: AsyncConnection, keys: Iterable[Key]) -> set[Key]:
@@ -50,12 +51,23 @@ async def referrers(connection: AsyncConnection, keys: Iterable[Key]) -> dict[Ke
         rows = (
             select(*target, SearchReference.type, func.count(func.distinct(SearchReference.vid)))  # type: ignore[call-overload]
             .join(Version, col(Version.vid) == col(SearchReference.vid))
-            .where(chosen, col(Version.until).is_(None), col(SearchReference.type).notin_(_LASTING), ~_is_sync_record())
+            .where(chosen, col(Version.until).is_(None), col(SearchReference.type).notin_(LASTING), ~_is_sync_record())
             .group_by(*target, SearchReference.type)
         )
         for target_type, target_id, type_, count in await connection.execute(rows):
             found.setdefault((target_type, target_id), {})[type_] = count
     return found
+
+
+async def referring(connection: AsyncConnection, keys: Iterable[Key]) -> list[Stored]:
+    """The current resources that refer to one of them, of whatever type."""
+    await require_indexed(connection, [("*", "*")])
+    vids: set[int] = set()
+    for chunk in chunks(sorted(set(keys))):
+        chosen = (among(col(SearchReference.target_type), col(SearchReference.target_id), chunk), _IS_CURRENT)
+        links = select(col(SearchReference.vid)).join(Version, col(Version.vid) == col(SearchReference.vid))
+        vids |= set((await connection.execute(links.where(*chosen))).scalars())
+    return [one for chunk in chunks(sorted(vids)) for one in await read_rows(connection, chunk)]
 
 
 def _is_sync_record() -> ColumnElement[bool]:

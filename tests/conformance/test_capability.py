@@ -300,6 +300,13 @@ A_VIEW: Json = {
     "resource": "Patient",
     "select": [{"column": [{"name": "id", "path": "id"}]}],
 }
+TWO_PATIENTS = {
+    "resourceType": "Parameters",
+    "parameter": [
+        {"name": f"{side}-patient", "valueReference": {"reference": f"Patient/{name}"}}
+        for side, name in (("source", "b"), ("target", "a"))
+    ],
+}
 CALLS: dict[str, list[tuple[str, str, Json | None]]] = {
     "Resource-validate": [
         ("POST", "/$validate", patient()),
@@ -358,6 +365,9 @@ CALLS: dict[str, list[tuple[str, str, Json | None]]] = {
     ],
     "changes": [("GET", "/$changes?_type=Patient", None), ("POST", "/$changes", _parameters())],
     "diff": [("GET", "/Patient/a/$diff?from=1&to=1", None)],
+    "erase": [("POST", "/Patient/a/$erase", _parameters())],
+    "Patient-merge": [("POST", "/Patient/$merge", TWO_PATIENTS)],
+    "unmerge": [("POST", "/Patient/$unmerge", TWO_PATIENTS)],
     "reindex": [("POST", "/$reindex", None)],
     "reindex-status": [("GET", "/$reindex-status", None)],
 }
@@ -369,6 +379,7 @@ async def test_every_operation_answers_and_no_other_is_claimed(server: httpx.Asy
     claimed = {each["definition"].rpartition("/")[2] for each in every}
 
     assert claimed == set(CALLS)
+    await server.put("/fhir/Patient/b", json=patient("2", id="b"))
     for name, calls in CALLS.items():
         for method, path, body in calls:
             answer = await server.request(method, f"/fhir{path}", json=body, headers={"Prefer": "respond-async"})

@@ -51,6 +51,10 @@ async def test_each_kind_of_damage_is_found(client: httpx.AsyncClient) -> None:
     service: Service = client._transport.app.state.service  # type: ignore[attr-defined]
     for name in ("a", "b"):
         await client.put("/fhir/Patient/p", json=patient(id="p", active=True, name=[{"family": name}]))
+    # As one is read and sent back: the number of the version before is no word of this one.
+    for number in ("1", "48151"):
+        known = observation(id="read", valueInteger=len(number), meta={"versionId": number})
+        await client.put("/fhir/Observation/read", json=known)
     absolute = observation("http://dermatome.test/fhir/Patient/p", note=[{"text": "Words of a note"}])
     await client.post("/fhir", json=bundle(entry(observation("Patient/p")), entry(absolute)))
     await service.reindexer.work()

@@ -20,6 +20,8 @@ TAKEN = {
     "/fhir/ViewDefinition",
     "/fhir/Patient/p/$meta-add",
     "/fhir/Patient/p/$meta-delete",
+    "/fhir/Patient/$merge",
+    "/fhir/Patient/$unmerge",
     "/fhir/$export",
     "/fhir/Patient/$export",
     "/fhir/Group/p/$export",

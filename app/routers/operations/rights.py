@@ -50,6 +50,9 @@ ASKS: Mapping[str, Asks] = {
     "$viewdefinition-run": Asks.WHOLE,
     "$viewdefinition-export": Asks.WHOLE,
     "diff": Asks.SIGHTED,
+    "erase": Asks.ADMINISTRATION,
+    "Patient-merge": Asks.ADMINISTRATION,
+    "unmerge": Asks.ADMINISTRATION,
     "reindex": Asks.ADMINISTRATION,
     "reindex-status": Asks.ADMINISTRATION,
 }

@@ -11,7 +11,7 @@ from typing import Any
 from app import profiles
 
 EVERY_TYPE = "Resource"
-_STANDARDS = ("r4", "sdc", "backport", "bulk-data", "sql-on-fhir")
+_STANDARDS = ("r4", "sdc", "backport", "bulk-data", "sql-on-fhir", "patient-merge")
 LEVELS = ("system", "type", "instance", "version")
 # The types an address can carry, in groups whose members clients mistake for one another.
 _LINKS = frozenset({"uri", "url", "canonical", "oid", "uuid"})

@@ -20,7 +20,7 @@ Key = tuple[str, str]  # ("Patient", "12")
 _PATIENT = "Patient"
 _VERSION: Any = Version.__table__  # type: ignore[attr-defined]
 _LINK: Any = SearchReference.__table__  # type: ignore[attr-defined]
-_CHANGES = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+CHANGES = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def row(at: int, agent: Agent, method: str, type_: str, id_: str, version: int =
         "issuer": agent.issuer,
         "address": agent.address,
         "method": method,
-        "interaction": _CHANGES.get(method, ""),
+        "interaction": CHANGES.get(method, ""),
         "type": type_,
         "id": id_,
         "version": version,

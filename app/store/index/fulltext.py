@@ -31,7 +31,10 @@ _TEXT_TYPES = {"string", "markdown", "code"}
 
 def text_row(resource: Mapping[str, Any]) -> dict[str, str]:
     """The words of the narrative, and of all there is to read in a resource."""
-    narrative = resource.get("text")
+    narrative, meta = resource.get("text"), resource.get("meta")
+    if isinstance(meta, dict) and "versionId" in meta:
+        # What a client has read and sends back has the number of the version before.
+        resource = {**resource, "meta": {name: value for name, value in meta.items() if name != "versionId"}}
     div = narrative.get("div") if isinstance(narrative, dict) else None
     return {
         "narrative": _joined([_readable(div)]) if isinstance(div, str) else "",

@@ -56,9 +56,9 @@ class Checking:
 
     def _is_same(self, tree: dict[str, Any], stored: Rows) -> bool:
         """A reference by a whole address is ours by the address we were asked at, which may be another one now."""
-        held = _without_number(stored, tree)
+        held = {table: found for table, found in stored.items() if found}
         bases = dict.fromkeys((self.base, "", *_bases(tree)))
-        return any(_without_number(_comparable(self._made(tree, base)), tree) == held for base in bases)
+        return any(_comparable(self._made(tree, base)) == held for base in bases)
 
     def _made(self, tree: dict[str, Any], base: str) -> Mapping[type[SQLModel], list[dict[str, Any]]]:
         try:
@@ -132,14 +132,6 @@ def _shown(table: Any, name: str, dialect: str) -> Any:
     column = getattr(table, name)
     is_words = isinstance(table.__table__.c[column.key].type, Words)
     return cast(func.tsvector_to_array(column), Text) if is_words and dialect == "postgresql" else column
-
-
-def _without_number(rows: Rows, tree: Mapping[str, Any]) -> Rows:
-    """Its number is a word of a version that was indexed anew; when it was written it had none yet."""
-    number = {tree["meta"]["versionId"]}
-    made = {table: found for table, found in rows.items() if found and table is not SearchText}
-    words = Counter(tuple(each - number for each in key) for key in rows.get(SearchText, ()))
-    return made | ({SearchText: words} if words else {})
 
 
 def _comparable(made: Mapping[type[SQLModel], list[dict[str, Any]]]) -> Rows:

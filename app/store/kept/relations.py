@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store.index.reindex import VALUES
 from app.store.kept.found import Findings
-from app.store.tables import Audit, Content, Ledger, Outbox, SearchReference, Version
+from app.store.tables import Audit, Content, Erased, Ledger, Outbox, SearchReference, Version
 
 _VERSION: Any = Version.__table__  # type: ignore[attr-defined]
 _CONTENT: Any = Content.__table__  # type: ignore[attr-defined]
@@ -16,6 +16,7 @@ _AUDIT: Any = Audit.__table__  # type: ignore[attr-defined]
 _OUTBOX: Any = Outbox.__table__  # type: ignore[attr-defined]
 _LEDGER: Any = Ledger.__table__  # type: ignore[attr-defined]
 _LINK: Any = SearchReference.__table__  # type: ignore[attr-defined]
+_ERASED: Any = Erased.__table__  # type: ignore[attr-defined]
 _V = _VERSION.c
 # Rows shown of each statement; the rest is counted.
 _SHOWN = 20
@@ -42,6 +43,17 @@ def _of_version(other: Any) -> Any:
     return exists().where(_V.type == other.c.type, _V.id == other.c.id, _V.version == other.c.version)
 
 
+def _missing(each: Any) -> Any:
+    """How many versions of a resource were erased."""
+    own = (_ERASED.c.type == each.c.type, _ERASED.c.id == each.c.id)
+    return func.coalesce(select(_ERASED.c.count).where(*own).scalar_subquery(), 0)
+
+
+def _was_erased(other: Any) -> Any:
+    own = (_ERASED.c.type == other.c.type, _ERASED.c.id == other.c.id, other.c.version <= _ERASED.c.through)
+    return exists().where(*own)
+
+
 def _statements() -> Mapping[str, Any]:
     """kind -> type, id and version (0 for none) of what is wrong."""
     each, content = _resources(), exists().where(_CONTENT.c.vid == _V.vid)
@@ -52,7 +64,7 @@ def _statements() -> Mapping[str, Any]:
     return {
         "no-current": select(each.c.type, each.c.id, each.c.newest).where(each.c.current != 1),
         "not-newest": select(each.c.type, each.c.id, each.c.newest).where(
-            or_(each.c.shown != each.c.newest, each.c.count != each.c.newest)
+            or_(each.c.shown != each.c.newest, each.c.count + _missing(each) != each.c.newest)
         ),
         "no-content": select(*own).where(~_V.deleted, ~content),
         "extra-content": select(_CONTENT.c.vid.label("type"), func.coalesce(_V.type, ""), func.coalesce(_V.version, 0))
@@ -67,10 +79,12 @@ def _statements() -> Mapping[str, Any]:
                 _V.version == _OUTBOX.c.version,
             )
         ),
-        "wrong-ledger": select(_LEDGER.c.type, _LEDGER.c.id, _LEDGER.c.version).where(~_of_version(_LEDGER)),
+        "wrong-ledger": select(_LEDGER.c.type, _LEDGER.c.id, _LEDGER.c.version).where(
+            ~_of_version(_LEDGER), ~_was_erased(_LEDGER)
+        ),
         "no-audit": select(*own).where(~audited),
         "extra-audit": select(_AUDIT.c.type, _AUDIT.c.id, _AUDIT.c.version).where(
-            _AUDIT.c.version > 0, ~_of_version(_AUDIT)
+            _AUDIT.c.version > 0, ~_of_version(_AUDIT), ~_was_erased(_AUDIT)
         ),
         "dangling": select(_LINK.c.type, owner.id, owner.version)
         .where(

@@ -15,7 +15,7 @@ from app.store.tables.index import (
     SearchToken,
     SearchUri,
 )
-from app.store.tables.kept import Idempotency, Restoring
+from app.store.tables.kept import Erased, Idempotency, Restoring
 from app.store.tables.subscriptions import Feed, SubscriptionEvent, SubscriptionGrants, SubscriptionState
 from app.store.tables.sync import NOT_FILLING, Ledger, Outbox, Pull, Quarantine, SyncConflict, SyncState, SyncTarget
 from app.store.tables.versions import Content, Instance, Lease, Published, Version
@@ -26,6 +26,7 @@ __all__ = [
     "Audit",
     "AuditSeal",
     "Content",
+    "Erased",
     "ExportFile",
     "ExportJob",
     "ExportMoment",

@@ -26,6 +26,23 @@ class Idempotency(SQLModel, table=True):
     created_at: int = Field(sa_column=big())
 
 
+class Erased(SQLModel, table=True):
+    """A resource of which versions were erased, as the law asks (docs/patient-rights.md); nothing of them is here.
+
+    through: none of the versions up to this one need be there; count: how many are not. is_whole: the resource itself
+    was erased, so that it must not come back.
+    """
+
+    __tablename__ = "erased"
+
+    type: str = text_key()
+    id: str = text_key()
+    through: int
+    count: int
+    is_whole: bool
+    at: int = Field(sa_column=big())
+
+
 class Restoring(SQLModel, table=True):
     """A restore that was begun and is not finished: one row, removed with the transaction that brings everything."""
 

@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 
 from app.fhir import json as lossless
 from app.fhir.instants import period
-from app.store import conflicts, ledger, repository
+from app.store import conflicts, erasing, ledger, repository
 from app.store.conflicts import Conflict
 from app.store.database import Connection
 from app.store.ledger import Held
@@ -73,7 +73,8 @@ class Theirs:
 class Case:
     """A resource on both sides. base: what both had last, None for a deletion or where it is not known.
 
-    base_version: ours with that content, 0 for none. earlier: the conflicts there were, newest first.
+    base_version: ours with that content, 0 for none. earlier: the conflicts there were, newest first. is_erased: what
+    the target holds of it is not kept here (docs/patient-rights.md), and is deleted there.
     """
 
     partner: Partner
@@ -84,6 +85,7 @@ class Case:
     base: bytes | None
     base_version: int
     earlier: tuple[Conflict, ...]
+    is_erased: bool = False
 
     @property
     def ours(self) -> bytes | None:
@@ -113,6 +115,8 @@ class Case:
 
     def outcome(self, person: Literal["ours", "theirs"] | None = None) -> Outcome:
         """What comes of it by the rules. person: the word of one for what they leave to a person."""
+        if self.is_erased:
+            return Outcome("ours", None)
         if self.current is None:
             return Outcome("theirs", self.theirs.tree)
         policy, newest = self.partner.conflict, rules.newer(self.current.last_updated, self.theirs.updated)
@@ -132,7 +136,8 @@ async def gather(connection: Connection, partner: Partner, key: Key, theirs: The
     held = (await ledger.read(connection, partner.name, [key])).get(key)
     earlier = tuple(await conflicts.of_resource(connection, partner.name, key))
     base, version = await _base(connection, key, held, earlier)
-    return Case(partner, key, theirs, current, held, base, version, earlier)
+    is_erased = bool(await erasing.erased(connection, [key]))
+    return Case(partner, key, theirs, current, held, base, version, earlier, is_erased)
 
 
 def theirs_of(conflict: Conflict) -> Theirs:

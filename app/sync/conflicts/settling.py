@@ -151,7 +151,7 @@ class Conflicts:
             told = (decided.cid, decided.resolution, decided.by)
             if not await conflicts.decided(connection, *told, result=version, now=now):
                 raise PreconditionFailed([Issue("conflict", "Somebody else has just decided it.")])
-        elif found.differences or not (is_same or common):
+        elif not case.is_erased and (found.differences or not (is_same or common)):
             await conflicts.note(connection, noted(case, found, now, resolution=found.kind, result=version))
             await sync_state.count(connection, name, conflicts=1)
         await conflicts.supersede(connection, name, key, "alike" if is_same else "superseded", but="", now=now)

@@ -13,7 +13,7 @@ from app.fhir import json as lossless
 from app.fhir.outcomes import Issue, PreconditionFailed, Refused, operation_outcome
 from app.intake.accept import Intake
 from app.intake.writes import Caller, Write, Written
-from app.store import clock, ledger, pulls, quarantine, sync_state
+from app.store import clock, erasing, ledger, pulls, quarantine, sync_state
 from app.store.audit.rows import Agent
 from app.store.database import Connection, Unavailable
 from app.store.idempotency import Answer
@@ -84,8 +84,10 @@ class Taker:
             # Another instance of this service has them too. In force are those of our package, whatever theirs say.
             own = [one for one in fresh if one.type in self.intake.own.types and self._is_own(one)]
             kept = [one for one in fresh if one not in records and one not in own]
-            steps, refused = await weigh(connection, kept, await self.identify(connection, kept))
-        counts = Counter(seen=len(entries), records=len(records), own=len(own))
+            identities = await self.identify(connection, kept)
+            gone = await self._erased(connection, kept, identities)
+            steps, refused = await weigh(connection, [one for one in kept if one not in gone], identities)
+        counts = Counter(seen=len(entries), records=len(records), own=len(own), erased=len(gone))
         for step in steps:
             if step.verdict is Verdict.SETTLE:
                 await self.settle(step)
@@ -101,6 +103,14 @@ class Taker:
     def _is_own(self, one: Incoming) -> bool:
         """Whether it is one of the definitions of this service."""
         return self.intake.own.by_url.get(url_of(one), ("", ""))[0] == one.type
+
+    async def _erased(
+        self, connection: Connection, entries: Sequence[Incoming], identities: Identities
+    ) -> list[Incoming]:
+        """What was erased here, and does not come back; that it is deleted there is noted like of any other."""
+        keys = {one.key: (one.type, identities.ids[one.key]) for one in entries if one.key in identities.ids}
+        known = await erasing.erased(connection, keys.values())
+        return [one for one in entries if not one.deleted and keys.get(one.key) in known]
 
     async def _noted(
         self, connection: Connection, entries: Sequence[Incoming], *, with_refused: bool

@@ -1,0 +1,1 @@
+"""Rights of the patient: erasure and merge."""
