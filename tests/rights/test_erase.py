@@ -301,6 +301,15 @@ async def test_bad_requests_change_nothing(
     assert (await client.get("/fhir/Patient/p")).status_code == 200
 
 
+async def test_it_leaves_no_provenance_and_says_so(client: httpx.AsyncClient) -> None:
+    await put(client, patient("one", id="p"))
+
+    answer = await client.post("/fhir/Patient/p/$erase", headers={"X-Provenance": json.dumps(about("Provenance"))})
+
+    assert answer.status_code == 400
+    assert (await client.get("/fhir/Patient/p")).status_code == 200
+
+
 async def test_only_administrators_may(client: httpx.AsyncClient) -> None:
     await put(client, patient("one", id="p"))
 

@@ -129,6 +129,24 @@ async def test_what_arrived_and_was_not_named_is_asked_for(sides: Sides, deliver
     assert {row.remote_id for name, row in (await sides.ledger()).items() if name == "Patient/p"} == {found["id"]}
 
 
+@pytest.mark.parametrize("delivery", ["transaction", "batch", "single"])
+async def test_what_arrives_while_it_is_looked_for_is_no_change_of_theirs(sides: Sides, delivery: Any) -> None:
+    """Of the patient nothing is found, and then the Observation: what that refers to there is our patient."""
+    target = Target(delivery=delivery, ids="identifier")
+    await sides.here.put("/fhir/Patient/p", json=patient(id="p"))
+    await sides.here.put("/fhir/Observation/o", json=observation("Patient/p", id="o"))
+    sides.wire.late, sides.wire.before = 1 if delivery == "transaction" else 2, "/fhir/Observation"
+    for _ in range(6):
+        await sides.deliver(target)
+        await sides.let_pass()
+
+    there, theirs = await only(sides, "Observation"), await only(sides, "Patient")
+    ours = (await sides.here.get("/fhir/Observation/o")).json()
+    assert there["subject"]["reference"] == f"Patient/{theirs['id']}"
+    assert (ours["meta"]["versionId"], ours["subject"]["reference"]) == ("1", "Patient/p")
+    assert await sides.rows() == {}
+
+
 async def test_a_target_that_is_not_able_to_keeps_nothing_and_loses_nothing(sides: Sides) -> None:
     await sides.deliver()
     await sides.here.put("/fhir/Patient/p", json=patient(id="p"))

@@ -15,7 +15,8 @@ class Wire(httpx.AsyncBaseTransport):
 
     answers: given to writes instead of the partner's, in turn; everything: given to every request; lose_answers: how
     many of the partner's answers to writes get lost; twice: how many writes arrive there twice, of which the second
-    answer is told; refuse: references whose writes are answered with the status
+    answer is told; late: how many writes seem lost, and arrive there before the first read of what begins with
+    `before`; refuse: references whose writes are answered with the status
     `refusal` and this outcome; seconds: how long a write takes; statement: what is changed of the CapabilityStatement;
     seen: every request, in order, as (method, path with query, body, headers).
     """
@@ -25,6 +26,8 @@ class Wire(httpx.AsyncBaseTransport):
         self.answers: list[httpx.Response] = []
         self.lose_answers = 0
         self.twice = 0
+        self.late, self.before = 0, ""
+        self._held: list[tuple[str, str, bytes, dict[str, str]]] = []
         self.refuse: dict[str, Any] = {}
         self.refusal = 422
         self.seconds = 0.0
@@ -53,6 +56,13 @@ class Wire(httpx.AsyncBaseTransport):
                 return _streamed(httpx.Response(self.refusal, content=json.dumps(outcome)))
         kept = ("content-type", "if-match", "if-none-exist", "prefer")
         headers = {name: value for name, value in request.headers.items() if name in kept}
+        if is_write and self.late:
+            self.late -= 1
+            self._held.append((request.method, path, body, headers))
+            raise httpx.ReadTimeout("no answer", request=request)
+        while self._held and not is_write and path.startswith(self.before):
+            method, place, content, kept_headers = self._held.pop(0)
+            await self.partner.request(method, place, content=content, headers=kept_headers)
         if is_write and self.twice:
             self.twice -= 1
             await self.partner.request(request.method, path, content=body, headers=headers)

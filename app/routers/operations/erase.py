@@ -7,7 +7,7 @@ from typing import Any
 from app.fhir.outcomes import operation_outcome
 from app.rights.erasure import Consent, Erasure, obstacles
 from app.rights.plan import Finder, Plan
-from app.routers.exchange import caller, fhir_base
+from app.routers.exchange import caller, fhir_base, refuse_headers
 from app.routers.operations.call import Call, parameters, part, parts
 from app.store.idempotency import Answer
 from app.store.patience import within
@@ -16,6 +16,8 @@ from app.store.patience import within
 async def erase(call: Call) -> Answer:
     """Tell what would go, or erase it."""
     given, service = call.given, call.service
+    # Who erased is in the audit; a Provenance would name what is erased.
+    refuse_headers(call.request, "x-provenance")
     finder = Finder(service.parameters, fhir_base(call.request), service.settings.max_bundle_entries)
     erasure = Erasure(service.database, service.intake, finder)
     consent = Consent(given.one("confirm", ""), given.one("references", False), given.one("ids", False))

@@ -167,11 +167,11 @@ class Round:
 
     async def _decided(self, key: Key, one: Incoming | None) -> Reply | None:
         """Ask what holds of two versions."""
-        if unnoted := sorted(each for each in self.batch.refers[key] & self.seen.keys() if not self._is_noted(each)):
-            name = "/".join(unnoted[0])
-            return Reply(
-                Meaning.NOT_NOW, reason=f"It differs, and {name} was found there only now: compared again later."
-            )
+        # What it refers to may have arrived since it was looked for, under a name that is not known yet.
+        others = self.batch.refers[key] & (self.seen.keys() | self.batch.items.keys())
+        if unnoted := sorted(each for each in others if not self._is_noted(each)):
+            told = f"It differs, and what {'/'.join(unnoted[0])} is there is not noted yet: compared again later."
+            return Reply(Meaning.NOT_NOW, reason=told)
         try:
             decided = await self.settle(self.batch.items[key], one, self.batch.held.get(key))
         except PreconditionFailed:
