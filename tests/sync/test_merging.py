@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.fhir import json as lossless
@@ -301,8 +301,14 @@ def test_seen_from_the_other_side_the_outcome_is_the_same(base: Tree | None, our
     assert {(d.ours, d.theirs) for d in here.differences} == {(d.theirs, d.ours) for d in there.differences}
 
 
+BARE, VALUED = component("a"), component("a", valueInteger=1)
+
+
 @pytest.mark.parametrize("rule", [OURS, THEIRS, MANUAL])
+@settings(deadline=None)
 @given(base=st.one_of(st.none(), trees), ours=trees, theirs=trees)
+# Of two about the same each side has kept another.
+@example(observation(component=[BARE, VALUED]), observation(component=[BARE]), observation(component=[VALUED]))
 def test_nothing_is_invented_and_what_both_have_is_not_lost(
     rule: Decide, base: Tree | None, ours: Tree, theirs: Tree
 ) -> None:

@@ -49,6 +49,17 @@ def is_replaced_twice(rows: Sequence[Row]) -> bool:
     )
 
 
+def is_emptied(base: Sequence[Any], rows: Sequence[Row]) -> bool:
+    """Whether of several items about the same each side has kept another, so that none would be left."""
+    groups = ([rows[place] for place in places] for identity, places in _grouped(base).items() if identity is not None)
+    return any(
+        all(row.ours is None or row.theirs is None for row in own)
+        and any(row.ours is not None for row in own)
+        and any(row.theirs is not None for row in own)
+        for own in groups
+    )
+
+
 def is_reordered(rows: Sequence[Row], side: str) -> bool:
     """Whether one side has the items of the base in another order."""
     places = [getattr(row, side) for row in rows if row.base is not None]

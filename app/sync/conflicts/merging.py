@@ -10,7 +10,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from app.fhir.fhirpath import r4_model
-from app.sync.conflicts.aligning import Row, aligned, is_order_shared, is_reordered, is_replaced_twice, ordered
+from app.sync.conflicts.aligning import (
+    Row,
+    aligned,
+    is_emptied,
+    is_order_shared,
+    is_reordered,
+    is_replaced_twice,
+    ordered,
+)
 from app.sync.conflicts.likeness import OF_SERVER, alike, form
 
 Side = Literal["ours", "theirs"]
@@ -126,7 +134,7 @@ class _Merger:
 
     def _list(self, type_: str, lists: Three, place: Place) -> list[Any]:
         rows = aligned(*lists)
-        if is_replaced_twice(rows):
+        if is_replaced_twice(rows) or is_emptied(lists.base, rows):
             return list(self._chosen(lists, place))
         made = {}
         for row in rows:
