@@ -204,7 +204,6 @@ async def test_nothing_of_the_patient_is_left_and_all_of_the_others(client: http
         assert not (await verify(connection)).problems
 
 
-@pytest.mark.own_server
 async def test_what_was_erased_does_not_come_back(client: httpx.AsyncClient) -> None:
     await filled(client)
     dry = told(await erase(client, references=True))

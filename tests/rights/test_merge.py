@@ -69,7 +69,6 @@ async def everything(client: httpx.AsyncClient, who: str) -> set[str]:
     return {f"{each['resourceType']}/{each['id']}" for each in found if each["resourceType"] not in apart}
 
 
-@pytest.mark.own_server
 async def test_what_refers_to_the_source_refers_to_the_target(client: httpx.AsyncClient) -> None:
     await filled(client)
     before = await everything(client, "s") | await everything(client, "t")
@@ -99,7 +98,6 @@ async def test_what_refers_to_the_source_refers_to_the_target(client: httpx.Asyn
     assert len(assessments.json()["entry"]) == 2
 
 
-@pytest.mark.own_server
 async def test_a_reversal_gives_back_what_was_moved_and_leaves_what_came_since(client: httpx.AsyncClient) -> None:
     await filled(client)
     names = ("Patient/s", "Patient/t", "Observation/o", "Group/study", "Bundle/document")
