@@ -21,6 +21,8 @@ MAX_DIGITS = 18
 MAX_LENGTH = 40
 MAX_EXPONENT = 300
 MAX_DEPTH = 100
+# Each value of a text but the first has one of these before it, in JSON or XML.
+_BEFORE_A_VALUE = (b",", b"[", b"{", b"<")
 # In longer texts the place of a flaw is not looked for: that takes another reading.
 _MOST_LOCATED = 1_000_000
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -68,6 +70,11 @@ def parse_object(text: bytes, *, depth: int = MAX_DEPTH) -> dict[str, Any]:
         told = "The body must be one JSON object."
         raise Refused([Issue("structure", told, rule="dmt-json-object", expected="an object", line=1, column=1)])
     return value
+
+
+def values_in(text: bytes | bytearray) -> int:
+    """How many values a JSON or XML text holds at most, the first left out: what it will take in memory."""
+    return sum(map(text.count, _BEFORE_A_VALUE))
 
 
 def _flaw(flaw: _Flaw, text: str) -> Issue:

@@ -1,15 +1,12 @@
 """Entries of a Bundle that write: create, update, patch and delete, by id or by condition."""
 
-import base64
-import binascii
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from app.fhir import json as lossless
 from app.fhir.outcomes import Issue, NotFound, NotSupported, Refused
-from app.fhir.patch import Patch, read_patch
+from app.intake.brought import Patches
 from app.intake.conditions import pairs
 from app.intake.entries import Place, wrong
 from app.intake.writes import ANY_VERSION, Write
@@ -19,10 +16,9 @@ _WEAK_ETAG = re.compile(r'(W/)?"(?P<version>\d{1,9})"')
 _METHODS = ("DELETE", "POST", "PUT", "PATCH")
 # The conditions of HTTP that each method goes with.
 _GOES_WITH: Mapping[str, tuple[str, ...]] = {"ifMatch": ("PUT", "PATCH", "DELETE"), "ifNoneExist": ("POST",)}
-_FHIRPATH_PATCH = "application/fhir+json"
 
 
-def write_of(place: Place, types: frozenset[str]) -> Write:
+def write_of(place: Place, types: frozenset[str], patches: Patches) -> Write:
     """The write an entry asks for. Raises Refused with all that is wrong with its request."""
     path, request, method = place.path, place.request, place.method
     issues = [
@@ -56,7 +52,7 @@ def write_of(place: Place, types: frozenset[str]) -> Write:
         path=path,
         full_url=str(place.entry.get("fullUrl", "")),
     )
-    return replace(asked, **_content(place))
+    return replace(asked, **_content(place, patches))
 
 
 def weak_etag(value: str, expression: str) -> int:
@@ -95,38 +91,9 @@ def _none_exist(place: Place, criteria: str) -> str:
     return named or criteria
 
 
-def _content(place: Place) -> dict[str, Any]:
+def _content(place: Place, patches: Patches) -> dict[str, Any]:
     if place.method == "DELETE":
         return {}
     if place.method == "PATCH":
-        return {"patch": _patch(place)}
+        return {"patch": patches.read(place.entry["resource"], f"{place.path}.resource")}
     return {"text": place.text, "tree": place.entry["resource"]}
-
-
-def _patch(place: Place) -> Patch:
-    """The patch of an entry: Parameters, or a Binary that holds one (R4 3.1.0.6, 3.1.0.11.2)."""
-    resource = place.entry["resource"]
-    make = _PATCHES.get(str(resource.get("resourceType")))
-    if make is None:
-        told = "A PATCH in a Bundle takes Parameters (FHIRPath Patch), or a Binary that holds a JSON Patch."
-        raise Refused([wrong("value", told, f"{place.path}.resource")])
-    try:
-        return make(resource)
-    except Refused as refused:
-        # Places within the patch are no places of the Bundle.
-        where = f"{place.path}.resource"
-        raise type(refused)(replace(issue, expression=where, pointer=None) for issue in refused.issues) from None
-
-
-def _of_binary(resource: Mapping[str, Any]) -> Patch:
-    try:
-        content = base64.b64decode(str(resource.get("data", "")), validate=True)
-    except (binascii.Error, ValueError):
-        raise Refused([Issue("value", "The data of the Binary is not base64.")]) from None
-    return read_patch(str(resource.get("contentType", "")).partition(";")[0].strip(), lossless.parse(content))
-
-
-_PATCHES: Mapping[str, Callable[[Mapping[str, Any]], Patch]] = {
-    "Binary": _of_binary,
-    "Parameters": lambda resource: read_patch(_FHIRPATH_PATCH, resource),
-}

@@ -8,8 +8,10 @@ from typing import Any, Literal
 from app.fhir import json as lossless
 from app.fhir.outcomes import Issue, Refused
 from app.intake.accept import Checker
+from app.intake.brought import Patches
 from app.intake.conditions import pairs
 from app.intake.entries import Call, Place, call_of, is_call, wrong
+from app.intake.policy import Policy
 from app.intake.problems import Problems
 from app.intake.requests import write_of
 from app.intake.writes import Write
@@ -25,19 +27,21 @@ class Asked:
     entries: list[Item]
 
 
-def read_bundle(text: bytes, tree: Mapping[str, Any], checker: Checker, types: frozenset[str], base: str) -> Asked:
+def read_bundle(
+    text: bytes, tree: Mapping[str, Any], checker: Checker, types: frozenset[str], base: str, policy: Policy
+) -> Asked:
     """What a Bundle asks for. Raises Refused where the Bundle, or any entry of a transaction, cannot be read.
 
     types: the resource types of R4; base: the address of this server's FHIR endpoint.
     """
-    entries = _entries(tree)
+    entries, patches = _entries(tree), Patches.of(checker, policy)
     problems = _of_shell(tree, entries, checker)
     kind = tree.get("type")
     if kind not in ("batch", "transaction"):
         told = "Only a batch or a transaction is processed here; POST other Bundles to /fhir/Bundle to store them."
         problems.append(Issue("value", told, "Bundle.type", rule="dmt-bundle-kind", expected="batch or transaction"))
     read = [
-        _item(Place(i, entry, content, base, str(kind)), types)
+        _item(Place(i, entry, content, base, str(kind)), types, patches)
         for i, (entry, content) in enumerate(zip(entries, lossless.entry_texts(text), strict=True))
     ]
     if kind == "batch":
@@ -95,11 +99,11 @@ def _by_entry(issues: Sequence[Issue]) -> dict[int, list[Issue]]:
     return found
 
 
-def _item(place: Place, types: frozenset[str]) -> Item:
+def _item(place: Place, types: frozenset[str], patches: Patches) -> Item:
     try:
         if not isinstance(place.entry.get("request"), dict):
             told = "An entry of a batch or transaction needs a request."
             raise Refused([wrong("required", told, f"{place.path}.request")])
-        return call_of(place) if is_call(place) else write_of(place, types)
+        return call_of(place) if is_call(place) else write_of(place, types, patches)
     except Refused as refused:
         return refused

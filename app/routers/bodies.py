@@ -18,7 +18,6 @@ from app.routers.exchange import service
 
 FORM = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 1_000
-_BEFORE_A_VALUE = (b",", b"[", b"{", b"<")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -107,8 +106,8 @@ async def _received(request: Request) -> bytes:
 
 def _require_few(text: bytearray, most: int) -> None:
     """Raises TooLarge for more values than that: what a text takes in memory is told by them, not by its length."""
-    # Each value but the first has one of these before it, in JSON or XML; most texts are shorter than so many.
-    if len(text) > most and sum(map(text.count, _BEFORE_A_VALUE)) > most:
+    # Most texts are shorter than so many.
+    if len(text) > most and lossless.values_in(text) > most:
         raise TooLarge([Issue("too-long", f"The body holds more than the {most} values this server takes.")])
 
 

@@ -41,7 +41,8 @@ async def process_bundle(request: Request) -> Response:
         text = "POST to this address takes a Bundle."
         raise Refused([Issue("structure", text, "resourceType", rule="dmt-bundle-kind", member="resourceType")])
     checker = service(request).validator
-    asked = read_bundle(body.text, body.tree, checker, checker.resource_types, fhir_base(request))
+    policy = service(request).intake.policy
+    asked = read_bundle(body.text, body.tree, checker, checker.resource_types, fhir_base(request), policy)
     named(request, asked.kind)
     caller = exchange.caller(request, body.text)
     replay = await service(request).intake.recall(caller)

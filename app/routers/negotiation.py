@@ -1,15 +1,13 @@
 """Media types: what a body is, what the client takes, and an answer in the format it asked for (R4 3.1.0.1.11)."""
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from email.message import Message
 from functools import lru_cache
 from typing import Literal
 
 from fastapi import Request
 
 from app.fhir import json as lossless
+from app.fhir.media_types import MediaType, media_type
 from app.fhir.outcomes import Issue, NotAcceptable, Refused, WrongMediaType
 from app.fhir.xml import to_xml
 
@@ -28,29 +26,11 @@ _BY_MEDIA_TYPE: Mapping[str, Format] = {
 }
 _WEB_XML = ("application/xml", "text/xml")
 _SPECIFICITY = {"*/*": 0, "application/*": 1, "text/*": 1}
-_QUALITY = re.compile(r"[01](\.[0-9]{0,3})?", re.ASCII)
 # Where in the scope of a request the format is kept that was found for it.
 _FOUND = "dermatome.format"
 _CANNOT = "Only application/fhir+json and application/fhir+xml of FHIR 4.0 can be given."
 _JSON_ONLY = "Only application/json can be given."
 _SENDABLE = "Send application/fhir+json or application/fhir+xml, FHIR 4.0, in UTF-8."
-
-
-@dataclass(frozen=True, slots=True)
-class MediaType:
-    """A media type of a header, or a range of them. Parameters have small letters."""
-
-    name: str
-    parameters: Mapping[str, str]
-
-    @property
-    def is_r4(self) -> bool:
-        return self.parameters.get("fhirversion", "4.0").startswith("4.0")
-
-    @property
-    def quality(self) -> float:
-        given = self.parameters.get("q", "1")
-        return float(given) if _QUALITY.fullmatch(given) else 1.0
 
 
 def require_acceptable(request: Request, *, json_only: bool = False) -> None:
@@ -66,7 +46,7 @@ def asked_for(request: Request, others: Sequence[str]) -> str:
     """The media type, among some that are none of FHIR, that a client wants most; "" if it wants none of them."""
     require_sense(request)
     if asked := request.query_params.getlist("_format"):
-        name = _media_type(asked[0].strip().replace(" ", "+")).name
+        name = media_type(asked[0].strip().replace(" ", "+")).name
         return next((each for each in others if name in (each, each.rpartition("/")[2])), "")
     ranges = _ranges(",".join(request.headers.getlist("accept")))
     name = max(ranges, key=lambda each: each.quality).name
@@ -115,8 +95,8 @@ def encoded(request: Request, resource: bytes, *, or_json: bool = False) -> tupl
 
 def body_type(request: Request) -> MediaType:
     """The type of the body; without a Content-Type it is FHIR JSON. Raises WrongMediaType for what is never read."""
-    found = _media_type(request.headers.get("content-type") or FHIR_JSON)
-    if not found.is_r4 or found.parameters.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
+    found = media_type(request.headers.get("content-type") or FHIR_JSON)
+    if not found.is_r4 or not found.is_utf8:
         raise WrongMediaType([Issue("not-supported", _SENDABLE)])
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise WrongMediaType([Issue("not-supported", "Send the body without compression.")])
@@ -134,7 +114,7 @@ def body_format(request: Request, *, json_only: bool = False) -> Format:
 
 def _of_parameter(asked: str) -> Format | None:
     # A + in an address arrives as a space: _format=application/fhir+json.
-    found = _media_type(asked.strip().replace(" ", "+"))
+    found = media_type(asked.strip().replace(" ", "+"))
     short: Mapping[str, Format] = {"json": "json", "xml": "xml", **_BY_MEDIA_TYPE}
     return short.get(found.name) if found.is_r4 else None
 
@@ -145,7 +125,7 @@ def _negotiated(accept: str, sent: str) -> Format | None:
     ranks = {each: rank for each in _CONTENT_TYPES if (rank := _rank(each, _ranges(accept))) and rank[0]}
     best: list[Format] = [each for each, rank in ranks.items() if rank == max(ranks.values())]
     if len(best) > 1:
-        return _BY_MEDIA_TYPE.get(_media_type(sent).name, "json")
+        return _BY_MEDIA_TYPE.get(media_type(sent).name, "json")
     return best[0] if best else None
 
 
@@ -163,16 +143,7 @@ def _rank(format_: Format, ranges: Sequence[MediaType]) -> tuple[float, int, int
 
 
 def _ranges(accept: str) -> list[MediaType]:
-    found = [_media_type(each) for each in accept.split(",") if each.strip()] or [_media_type("*/*")]
+    found = [media_type(each) for each in accept.split(",") if each.strip()] or [media_type("*/*")]
     # A client that takes HTML is a browser, and what it calls XML is a web page.
     is_browser = any(each.name == "text/html" for each in found)
     return [each for each in found if not (is_browser and each.name in _WEB_XML)]
-
-
-@lru_cache(maxsize=256)
-def _media_type(text: str) -> MediaType:
-    message = Message()
-    message["content-type"] = text.strip()
-    parameters = message.get_params(failobj=[], header="content-type") or []
-    name = text.partition(";")[0].strip().lower()
-    return MediaType(name, {key.lower(): value for key, value in parameters[1:]})

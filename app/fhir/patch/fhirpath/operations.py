@@ -30,6 +30,9 @@ _TYPES = {
     "destination": _NUMBERS,
 }
 _PARAMETER = "Parameters.parameter"
+_OF_PARAMETERS = ("resourceType", "meta", "language", "_language", "parameter")
+# What has no meaning of its own, wherever it stands; a modifierExtension has one that is not known here.
+_PASSED_OVER = ("id", "_id", "extension", "_name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ def read(tree: Any) -> list[Operation]:
     if len(given) > MOST_OPERATIONS:
         told = f"The patch has {len(given)} operations; at most {MOST_OPERATIONS} are taken at once."
         raise TooLarge([Issue("too-long", told, _PARAMETER)])
-    issues: list[Issue] = []
+    issues = _unknown(tree, "Parameters", _OF_PARAMETERS)
     found = [_operation(number, each, issues) for number, each in enumerate(given)]
     if issues:
         raise Refused(issues)
@@ -85,6 +88,7 @@ def _operation(number: int, parameter: Any, issues: list[Issue]) -> Operation | 
         issues.append(Issue("value", "Each parameter of a FHIRPath Patch is named operation.", f"{at}.name"))
         return None
     before = len(issues)
+    issues += _unknown(parameter, at, ("name", "part"))
     parts = _parts(at, parameter.get("part"), issues)
     plain = {name: _plain(name, part, issues) for name, part in parts.items() if name in _TYPES}
     kind = plain.get("type")
@@ -98,6 +102,15 @@ def _operation(number: int, parameter: Any, issues: list[Issue]) -> Operation | 
         return None
     rest = {name: value for name, value in plain.items() if name not in ("type", "path")}
     return Operation(at, number, str(kind), path, value=parts.get("value"), **rest)
+
+
+def _unknown(node: Mapping[str, Any], at: str, known: Sequence[str]) -> list[Issue]:
+    """What is said in a place where a patch has no room for it."""
+    return [
+        Issue("structure", f"A FHIRPath Patch has no {name[:64]} here.", at, member=name)
+        for name in node
+        if name not in (*known, *_PASSED_OVER)
+    ]
 
 
 def _parts(at: str, given: Any, issues: list[Issue]) -> dict[str, Value]:
@@ -130,7 +143,7 @@ def _named_values(at: str, given: Any, issues: list[Issue]) -> Iterator[tuple[st
 
 def _value(at: str, part: Mapping[str, Any], issues: list[Issue]) -> Value | None:
     """The one value of a part: value[x], a resource, or parts of its own."""
-    keys = [key for key in part if key not in ("name", "_name", "id", "extension", "modifierExtension")]
+    keys = [key for key in part if key not in ("name", *_PASSED_OVER)]
     names = list(dict.fromkeys(key.removeprefix("_") for key in keys))
     types = r4_model().json_types(_PARAMETER)
     if len(names) != 1 or names[0] not in types:
