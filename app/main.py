@@ -52,14 +52,13 @@ from app.routers import (
     views,
 )
 from app.routers.access import Access, Gate
-from app.routers.assessment_schemas import tell_assessments
 from app.routers.browsers import Browsers
 from app.routers.limits import Room, Turns
 from app.routers.middleware import Envelope
 from app.routers.noting import Noting
+from app.routers.openapi.document import tell
 from app.routers.operations import routes as operations
 from app.routers.repeats import Repeats
-from app.routers.secured import tell_access
 from app.routers.sighting import Sighting
 from app.security.authority import load_authority, warnings
 from app.security.sealing import Sealing
@@ -174,8 +173,7 @@ def create_app(settings: Settings, *, now: Callable[[], int] = clock) -> FastAPI
     )
     app.state.service = service
     app.state.authority = load_authority(settings, service.secrets, service.guard, now, new_id)
-    tell_assessments(app, service.content)
-    tell_access(app, app.state.authority)
+    tell(app, service.content, app.state.authority, settings.public_url)
     errors.install(app)
     # The last one added is the outermost.
     app.add_middleware(Repeats)

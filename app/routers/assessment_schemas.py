@@ -2,15 +2,12 @@
 
 from typing import Any
 
-from fastapi import FastAPI
-
 from app.pain.content import Content
 from app.pain.instruments.assessments import PERFORMERS
 from app.pain.instruments.types import Instrument, Item
 
 Json = dict[str, Any]
 _COMPONENTS = "#/components/schemas/"
-_TOLD = (("/pain/assessments", "post"), ("/pain/assessments/{record_id}", "put"))
 _PATIENT = {"system": "urn:oid:1.2.3", "value": "MRN-7"}
 _TAKEN_AT = "2026-05-01T09:30:00+02:00"
 _IDENTIFIER: Json = {
@@ -24,22 +21,6 @@ _CONCEPT: Json = {
     "properties": {name: {"type": "string"} for name in ("system", "code", "display", "version", "text")},
     "additionalProperties": False,
 }
-
-
-def tell_assessments(app: FastAPI, content: Content) -> None:
-    """Let the OpenAPI document say how each instrument is answered; which there are is known with the settings."""
-    plain = app.openapi
-
-    def openapi() -> Json:
-        if app.openapi_schema is None:
-            document = plain()
-            document.setdefault("components", {}).setdefault("schemas", {}).update(assessment_schemas(content))
-            for path, method in _TOLD:
-                document["paths"][path][method]["requestBody"] = assessment_body(content)
-            app.openapi_schema = document
-        return app.openapi_schema
-
-    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's documentation does it
 
 
 def assessment_schemas(content: Content) -> Json:

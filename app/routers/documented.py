@@ -8,17 +8,10 @@ from app import profiles
 
 _FHIR = "application/fhir+json"
 # `responses` of the clinic API besides the one that is hoped for.
-REFUSED: dict[int | str, dict[str, Any]] = {
-    422: {
-        "description": "Every problem at once, each with its path and what would be right; "
-        "for a plan that a rule blocks, its findings.",
-        "content": {_FHIR: {"schema": {"type": "object"}}, "application/json": {"schema": {"type": "object"}}},
-    }
-}
 SHOWN: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "With dry_run: the Bundle that would be stored.",
-        "content": {_FHIR: {"schema": {"type": "object"}}},
+        "content": {_FHIR: {"schema": {"$ref": "#/components/schemas/Bundle"}}},
     }
 }
 

@@ -257,7 +257,7 @@ def _add_routes(kind: Kind) -> None:
             endpoint,
             methods=[method],
             status_code=status,
-            responses=documented.REFUSED | (documented.SHOWN if method == "POST" else {}),
+            responses=documented.SHOWN if method == "POST" else {},
             summary=summary,
             openapi_extra=extra,
             name=summary,

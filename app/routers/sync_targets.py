@@ -24,20 +24,8 @@ _Backfill = Query(True, description="Whether it is told of what is here already,
 _Force = Query(False, description="Give up what still waits for it.")
 # A definition has no versions to hold them to.
 _CONDITIONS = ("if-match", "if-none-match", "if-none-exist", "if-modified-since", "if-unmodified-since")
-_EXAMPLE = {
-    "name": "registry",
-    "base_url": "https://registry.example.org/fhir",
-    "direction": "push",
-    "types": ["Patient", "Observation"],
-    "filters": ["Condition?category=encounter-diagnosis"],
-    "delivery": "transaction",
-    "ids": "identifier",
-    "conflict": {"default": "newest", "elements": {"Observation.value": "ours"}},
-}
 _SCHEMA = documented.inlined(Target.model_json_schema())
-_BODY: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": _SCHEMA, "example": _EXAMPLE}}}
-}
+_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": {"application/json": {"schema": _SCHEMA}}}}
 
 
 @router.get("", summary="The servers that are told of writes, or asked for them")

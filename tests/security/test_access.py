@@ -9,10 +9,12 @@ import pytest
 from fastapi import FastAPI
 
 from app import profiles
+from app.routers.openapi.answers import errors
 from tests.builders import bundle, entry, patient
 from tests.conftest import BASE, DATABASES, fresh
 from tests.security.sides import TOKEN_URL, Protected, form, protected
 from tests.security.signers import claims, key, signed
+from tools.openapi_examples import ask
 
 SCOPES = {
     "ehr": "system/*.cruds",
@@ -202,10 +204,17 @@ async def test_what_clients_are_told_agrees(service: Protected) -> None:
     security = statement["rest"][0]["security"]
     assert security["service"][0]["coding"][0]["code"] == "SMART-on-FHIR"
     assert security["extension"][0]["extension"] == [{"url": "token", "valueUri": TOKEN_URL}]
-    (scheme,) = document["components"]["securitySchemes"].values()
-    assert scheme["flows"]["clientCredentials"]["tokenUrl"] == TOKEN_URL
+    schemes = document["components"]["securitySchemes"]
+    assert schemes["smart"]["flows"]["clientCredentials"]["tokenUrl"] == TOKEN_URL
+    assert schemes["bearer"]["scheme"] == "bearer"
     assert document["paths"]["/fhir/metadata"]["get"]["security"] == []
-    assert document["paths"]["/sync/status"]["get"]["security"] == [{"smart": ["dermatome/admin"]}]
+    assert document["paths"]["/sync/status"]["get"]["security"] == [{each: ["dermatome/admin"]} for each in schemes]
+    assert "/auth/token" in document["paths"]
+    for name in ("Unauthorized", "Forbidden"):
+        shown = document["components"]["responses"][name]["content"]["application/fhir+json"]["examples"]["example"]
+        asked = errors()[name]
+        answer = await ask(service.http, asked, **(headers if asked.get("signed") else {}))
+        assert answer.json() == shown["value"]
     assert "security" not in document["paths"]["/fhir/$export"]["get"] or document["security"]
     keys = (await service.http.get(told["jwks_uri"])).json()["keys"]
     assert [set(each) & {"d", "p", "q"} for each in keys] == [set()]

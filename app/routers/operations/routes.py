@@ -30,7 +30,7 @@ def make() -> APIRouter:
     router = APIRouter(prefix="/fhir", tags=["FHIR operations"])
     for operation in table.operations():
         for level in operation.levels:
-            for path in _paths(operation, level):
+            for path in paths(operation, level):
                 _add(router, operation, level, path)
     for level in table.LEVELS:
         path = _path(level, _TYPE, _OPERATION)
@@ -38,8 +38,8 @@ def make() -> APIRouter:
     return router
 
 
-def _paths(operation: Operation, level: str) -> list[str]:
-    """One path for every type where the operation is for all, so that the OpenAPI document stays small."""
+def paths(operation: Operation, level: str) -> list[str]:
+    """Below /fhir, one path for every type where the operation is for all, so that the OpenAPI document stays small."""
     if level == "system":
         return [_path(level, "", operation.code)]
     types = [_TYPE if type_ == EVERY_TYPE else type_ for type_ in operation.types]
