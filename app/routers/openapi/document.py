@@ -44,7 +44,7 @@ def document(declared: Json, content: Content, authority: Authority | None) -> J
     access = told["off"] if authority is None else told["smart"]
     made = {
         "openapi": declared["openapi"],
-        "info": declared["info"] | {"description": told["description"] + access, "license": told["licence"]},
+        "info": declared["info"] | {"description": told["description"] + "\n" + access, "license": told["licence"]},
         "externalDocs": {"description": "The implementation guide", "url": "guide"},
         "tags": [_tag(each) for each in tags() if any(row.tag == each["name"] for row in shown)],
         "paths": paths,

@@ -96,8 +96,8 @@ class _Making:
         words = {one["id"]: one["short"] for one in profile["differential"]["element"] if "short" in one}
         tree = _Tree(elements, profile["name"], words)
         made = self._object(tree, tree.root)
-        made["title"] = profile["title"]
-        made["description"] = f"{profile['description']} Its canonical URL: {profile['url']}"
+        # Without a title: generators of clients would call the class so.
+        made["description"] = f"{profile['title']}. {profile['description']} Its canonical URL: {profile['url']}"
         made["externalDocs"] = {"url": f"guide/StructureDefinition-{profile['id']}.html"}
         made["required"] = ["resourceType", *made.get("required", ())]
         made["properties"] = {"resourceType": {"type": "string", "const": type_}} | made["properties"]
