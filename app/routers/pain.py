@@ -10,8 +10,9 @@ from starlette.responses import Response
 
 from app.fhir import json as lossless
 from app.fhir.bundles import Entry, bundle
-from app.fhir.outcomes import Issue, NotFound, PreconditionFailed, Refused
+from app.fhir.outcomes import Conflict, Issue, NotFound, PreconditionFailed, Refused
 from app.intake import records
+from app.intake.accept import Answers
 from app.intake.records import Record, Records
 from app.intake.writes import Caller, Write, Written
 from app.mapping.clinic import KINDS, Kind
@@ -149,9 +150,8 @@ async def withdrawn(request: Request, kind: Kind, record_id: str) -> Response:
     found = await _records(request).load(kind, record_id)
     _require_tag(request, found)
     in_error = withdraw([resource for resource in found.everything if not is_error(resource)])
-    writes, caller = records.next_versions(in_error, found), _caller(request, b"")
-    answer = await service(request).intake.accept(writes, caller, lambda _: Answer(204, b""))
-    return exchange.respond(request, answer)
+    writes = records.next_versions(in_error, found)
+    return exchange.respond(request, await _accepted(request, b"", writes, lambda _: Answer(204, b"")))
 
 
 def _records(request: Request) -> Records:
@@ -172,7 +172,23 @@ def _now(parts: Service) -> datetime:
 def _require_tag(request: Request, found: Record) -> None:
     asked = exchange.header(request, "if-match")
     if asked is not None and asked not in ("*", found.tag):
-        raise PreconditionFailed([Issue("conflict", "The record has changed since it was read; read it again.")])
+        raise PreconditionFailed([_changed_since()])
+
+
+def _changed_since() -> Issue:
+    return Issue("conflict", "The record has changed since it was read; read it again.", rule="dmt-version")
+
+
+async def _accepted(request: Request, body: bytes, writes: Sequence[Write], answer: Answers) -> Answer:
+    """What the door answers. Who is second is told of the record, not of each part; and 409, not 412, if he has set
+    no condition: then it is ours that what is amended is what was there."""
+    try:
+        return await service(request).intake.accept(writes, _caller(request, body), answer)
+    except PreconditionFailed as failed:
+        if any(issue.rule != "dmt-version" for issue in failed.issues):
+            raise
+        kind = PreconditionFailed if exchange.header(request, "if-match") is not None else Conflict
+        raise kind([_changed_since()]) from None
 
 
 async def _store(
@@ -195,8 +211,7 @@ async def _store(
         address = f"{exchange.public_base(request)}{request.url.path}/{record_id}"
         return replace(made, location=address if status == 201 else "", etag=records.tag(kind, changed))
 
-    made = await service(request).intake.accept(writes, _caller(request, body.text), answer)
-    return exchange.respond(request, made, JSON)
+    return exchange.respond(request, await _accepted(request, body.text, writes, answer), JSON)
 
 
 def _caller(request: Request, body: bytes) -> Caller:
