@@ -10,8 +10,8 @@ from app.fhir.fhirpath import r4_model
 IsGone = Callable[[Mapping[str, Any]], bool]
 
 _RESOURCE, _REFERENCE = "Resource", "Reference"
-# Besides what has a minimum: an extension without a value says nothing (ext-1).
-_NEEDED = frozenset({"Extension.value"})
+# Besides what has a minimum: an extension without a value says nothing (ext-1), nor does who takes part and is nobody.
+_NEEDED = frozenset({"Extension.value", "Appointment.participant.actor"})
 
 
 def without(resource: Mapping[str, Any], is_gone: IsGone) -> tuple[dict[str, Any] | None, list[str]]:

@@ -4,11 +4,12 @@ What is erased is deleted first, like by anybody, so that targets, subscribers a
 then its versions go, and whatever else was kept of it. Numbers and ids stay, in deletions, ledger and audit.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from app.fhir import json as lossless
-from app.fhir.outcomes import Conflict, Issue, PreconditionFailed, operation_outcome
+from app.fhir.outcomes import Conflict, Issue, PreconditionFailed, Refused, operation_outcome
 from app.intake.accept import Intake
 from app.intake.writes import Caller, Write, Written
 from app.rights.person import PATIENT
@@ -43,7 +44,18 @@ class Erasure:
     async def plan(self, patient_id: str) -> Plan:
         """What would go. Raises NotFound, Gone and TooLarge like Finder.find."""
         async with self.database.reading() as connection:
-            return await self.finder.find(connection, patient_id)
+            plan = await self.finder.find(connection, patient_id)
+        plan.shared = await asyncio.to_thread(lambda: [self._judged(each) for each in plan.shared])
+        return plan
+
+    def _judged(self, shared: Shared) -> Shared:
+        """What would not be valid without its references cannot be without them."""
+        if shared.tree is not None:
+            try:
+                self.intake.check([_without(shared)])
+            except Refused:
+                return replace(shared, tree=None)
+        return shared
 
     async def erase(self, patient_id: str, consent: Consent, caller: Caller) -> Plan:
         """Erase what the dry run told. Raises PreconditionFailed where that is not what would go any more, Conflict
@@ -68,7 +80,7 @@ class Erasure:
 
     async def _finish(self, connection: Connection, plan: Plan) -> None:
         """In the transaction of the deletions: everything else, unless others were faster."""
-        known = {*plan.named, *(each.held.key for each in plan.shared)}
+        known = {each.held.key for each in plan.shared}
         async for each in erasing.holding(connection, plan.person.words, unless=plan.snapshot):
             if each.key not in known and plan.person.places(lossless.parse_object(each.text)):
                 raise Conflict([Issue("conflict", _AGAIN)])

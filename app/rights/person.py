@@ -15,8 +15,10 @@ from app.store.parameters import SearchParameters
 
 PATIENT = "Patient"
 Identifier = tuple[str, str]  # system, value
-# Those they name are members of them, and not what they are about.
-_OF_MANY = ("Group",)
+# Those they name are members of them, or targets of what was done, and not what they are about.
+_OF_MANY = ("Group", "Provenance")
+# An identifier that is shorter stands in text and in ids by chance.
+LEAST_LETTERS = 4
 
 
 class Claim(Enum):
@@ -33,18 +35,20 @@ class Claim(Enum):
 class Person:
     """A patient, as the resource here of that id and with these identifiers.
 
-    base: absolute references that start with it are to this server.
+    base: absolute references that start with it are to this server. ambiguous: identifiers of the patient that others
+    have as well, so that who is meant by them cannot be told.
     """
 
     id: str
     identifiers: frozenset[Identifier]
     parameters: SearchParameters
     base: str
+    ambiguous: frozenset[Identifier] = frozenset()
 
     @property
     def words(self) -> list[bytes]:
         """What stands in a content that says something of the patient."""
-        values = {lossless.dumps(value)[1:-1] for _, value in self.identifiers if value}
+        values = {lossless.dumps(value)[1:-1] for _, value in self.identifiers | self.ambiguous if value}
         return [f"{PATIENT}/{self.id}".encode(), *sorted(values)]
 
     def is_meant(self, reference: Mapping[str, Any]) -> bool:
@@ -61,11 +65,11 @@ class Person:
             return Claim.OWN
         if type_ == "Bundle":
             return self._of_bundle(tree)
-        if any(self.is_meant(each) for each in _subjects(tree)):
-            is_only = all(self.is_meant(each) for each in _subjects(tree))
-            return Claim.OWN if is_only else Claim.SHARED
-        refers = any(self.is_meant(each) for each in _references(tree))
-        if refers and type_ not in _OF_MANY and not any(_subjects(tree)) and self._patients(tree) == [self.id]:
+        meant = self._subjects(tree)
+        if any(meant):
+            return Claim.OWN if all(meant) else Claim.SHARED
+        refers = any(self.is_meant(each) for each in references_in(tree))
+        if refers and type_ not in _OF_MANY and not has_subject(tree) and self._patients(tree) == [self.id]:
             return Claim.OWN
         if refers:
             return Claim.SHARED
@@ -73,7 +77,8 @@ class Person:
 
     def is_of_others(self, tree: Mapping[str, Any]) -> bool:
         """Whether a resource is about another patient, and not about this one."""
-        return bool(_subjects(tree)) and not any(self.is_meant(each) for each in _subjects(tree))
+        meant = self._subjects(tree)
+        return bool(meant) and not any(meant)
 
     def known_as(self, remote_id: str) -> "Person":
         """The same patient as another server knows it."""
@@ -85,7 +90,7 @@ class Person:
 
     def _places(self, node: Any, path: str) -> Iterator[str]:
         if isinstance(node, Mapping):
-            if self._is_own(node) or self.is_meant(node):
+            if self._is_identifier(node) or self.is_meant(node):
                 yield path
                 return
             for name, value in node.items():
@@ -97,11 +102,31 @@ class Person:
             yield path
 
     def _is_in(self, text: str) -> bool:
-        """Whether a text has the address of the patient's record in it."""
-        return bool(re.search(rf"\b{PATIENT}/{re.escape(self.id)}(?![\w-]|\.\w)", text, re.ASCII))
+        """Whether a text has the address of the patient's record in it, or an identifier."""
+        values = (value for _, value in self.identifiers | self.ambiguous if len(value) >= LEAST_LETTERS)
+        words = (f"{PATIENT}/{self.id}", *values)
+        return any(word in text and re.search(rf"(?<!\w){re.escape(word)}(?![\w-]|\.\w)", text) for word in words)
 
     def _is_own(self, identifier: Mapping[str, Any]) -> bool:
         return (identifier.get("system", ""), identifier.get("value")) in self.identifiers
+
+    def _is_identifier(self, node: Mapping[str, Any]) -> bool:
+        return (node.get("system", ""), node.get("value")) in self.identifiers | self.ambiguous
+
+    def _subjects(self, tree: Mapping[str, Any]) -> list[bool]:
+        """Of each patient a resource is about, whether it is this one; contained ones too."""
+        contained = {f"#{each.get('id')}": each for each in tree.get("contained", ()) if isinstance(each, Mapping)}
+        for name in WHOSE:
+            found = ((each, contained.get(str(each.get("reference")), {})) for each in _listed(tree.get(name)))
+            meant = [
+                self._has_own(inner) if inner else self.is_meant(each)
+                for each, inner in found
+                if _is_of_patient(each) or inner.get("resourceType") == PATIENT
+            ]
+            # Whom it was sent to is not whom it is about, where that is told.
+            if meant:
+                return meant
+        return []
 
     def _patients(self, tree: Mapping[str, Any]) -> list[str]:
         """Whose compartments it is in."""
@@ -116,13 +141,18 @@ class Person:
         """One whose only Patient this is, is about nobody else."""
         inside = [each.get("resource", {}) for each in tree.get("entry", ()) if isinstance(each, Mapping)]
         patients = [each for each in inside if each.get("resourceType") == PATIENT]
-        own = [each for each in patients if self._is_same(each)]
-        if own or any(self.claim(each) in (Claim.OWN, Claim.SHARED) for each in inside if each not in patients):
-            return Claim.OWN if own == patients else Claim.SHARED
+        others = [each for each in patients if not self._is_same(each)]
+        claims = [self.claim(each) for each in inside if each not in patients]
+        if len(others) < len(patients) or Claim.OWN in claims or Claim.SHARED in claims:
+            is_only = not others and Claim.SHARED not in claims and not any(self.is_of_others(each) for each in inside)
+            return Claim.OWN if is_only else Claim.SHARED
         return Claim.NAMED if self.places(tree) else Claim.NONE
 
     def _is_same(self, patient: Mapping[str, Any]) -> bool:
-        return patient.get("id") == self.id or any(self._is_own(each) for each in patient.get("identifier", ()))
+        return patient.get("id") == self.id or self._has_own(patient)
+
+    def _has_own(self, patient: Mapping[str, Any]) -> bool:
+        return any(self._is_own(each) for each in patient.get("identifier", ()))
 
 
 def identifiers_of(tree: Mapping[str, Any]) -> set[Identifier]:
@@ -131,11 +161,13 @@ def identifiers_of(tree: Mapping[str, Any]) -> set[Identifier]:
     return {(str(each.get("system", "")), str(each["value"])) for each in found if each.get("value")}
 
 
-def _subjects(tree: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The References to patients that say whose a resource is."""
-    values = [tree.get(name) for name in WHOSE]
-    every = [one for value in values for one in (value if isinstance(value, list) else [value])]
-    return [each for each in every if isinstance(each, Mapping) and _is_of_patient(each)]
+def has_subject(tree: Mapping[str, Any]) -> bool:
+    """Whether a resource says whose it is, or of what."""
+    return any(_listed(tree.get(name)) for name in WHOSE)
+
+
+def _listed(value: Any) -> list[Mapping[str, Any]]:
+    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, Mapping)]
 
 
 def _is_of_patient(reference: Mapping[str, Any]) -> bool:
@@ -145,12 +177,13 @@ def _is_of_patient(reference: Mapping[str, Any]) -> bool:
     return "identifier" in reference and reference.get("type", PATIENT) == PATIENT
 
 
-def _references(node: Any) -> Iterator[Mapping[str, Any]]:
+def references_in(node: Any) -> Iterator[Mapping[str, Any]]:
+    """All that may be a Reference."""
     if isinstance(node, Mapping):
         if isinstance(node.get("reference"), str) or isinstance(node.get("identifier"), Mapping):
             yield node
         for value in node.values():
-            yield from _references(value)
+            yield from references_in(value)
     elif isinstance(node, list):
         for one in node:
-            yield from _references(one)
+            yield from references_in(one)

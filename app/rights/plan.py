@@ -1,19 +1,30 @@
 """What an erasure would do: found once for the dry run, and found anew, and compared, before it is done."""
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app.fhir import json as lossless
 from app.fhir.outcomes import Gone, Issue, NotFound, TooLarge
 from app.fhir.references import local
 from app.fhir.removing import without
-from app.rights.person import PATIENT, Claim, Identifier, Person, identifiers_of
+from app.rights.person import (
+    LEAST_LETTERS,
+    PATIENT,
+    Claim,
+    Identifier,
+    Person,
+    has_subject,
+    identifiers_of,
+    references_in,
+)
 from app.store import erasing
 from app.store.database import Connection
 from app.store.erasing import Held
+from app.store.lookups import Sought, holders
 from app.store.parameters import SearchParameters
 from app.store.references import referring
 from app.store.repository import Key, Stored
@@ -22,8 +33,9 @@ from app.store.snapshot import Snapshot, current
 # What is said of what was done goes with what it is about.
 _RECORD = "Provenance"
 _FILE = "Binary"
-# An identifier that is shorter stands in ids by chance.
-_LEAST_LETTERS = 4
+# What a resource is about that is about no patient: these elements say so.
+_ABOUT = ("target", "focus", "encounter", "context")
+_ADDRESS = re.compile(rb"([A-Z][A-Za-z]+)/([A-Za-z0-9.-]{1,64})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +52,8 @@ class Shared:
 @dataclass(slots=True)
 class Plan:
     """own: the resources that go, with their current version (0: that is a deletion already). gone: the versions that
-    are removed, past ones of others too. attached: the files that these have. named: where else the patient is named,
-    which stays. copies: rows outside the store, by where. snapshot: what it was found in."""
+    are removed, past ones of others too. attached: the files that these have. named: versions that stay and name the
+    patient, and where. copies: rows outside the store, by where. snapshot: what it was found in."""
 
     person: Person
     snapshot: Snapshot
@@ -49,7 +61,7 @@ class Plan:
     gone: dict[int, Held] = field(default_factory=dict)
     attached: set[Key] = field(default_factory=set)
     shared: list[Shared] = field(default_factory=list)
-    named: dict[Key, list[str]] = field(default_factory=dict)
+    named: dict[Held, list[str]] = field(default_factory=dict)
     copies: dict[str, set[Any]] = field(default_factory=dict)
     exports: int = 0
 
@@ -75,7 +87,7 @@ class Plan:
     @property
     def is_told_by_id(self) -> bool:
         """Whether an id that stays, in the audit above all, says an identifier of the patient."""
-        values = [value.casefold() for _, value in self.person.identifiers if len(value) >= _LEAST_LETTERS]
+        values = [value.casefold() for _, value in self.person.identifiers if len(value) >= LEAST_LETTERS]
         return any(value in id_.casefold() for _, id_ in self.own for value in values)
 
 
@@ -96,16 +108,21 @@ class Finder:
         identifiers: set[Identifier] = set()
         async for each in erasing.versions_of(connection, key):
             identifiers |= identifiers_of(_tree(each))
-        person = Person(patient_id, frozenset(identifiers), self.parameters, self.base)
+        ambiguous = await _ambiguous(connection, patient_id, identifiers)
+        person = Person(patient_id, frozenset(identifiers - ambiguous), self.parameters, self.base, ambiguous)
         plan = Plan(person, await current(connection))
         # It need not say anything of itself that is looked for.
         plan.own[key] = 0 if newest[1] else newest[0]
         shared = await self._sweep(connection, plan)
         await self._whole(connection, plan)
-        shared |= await self._records(connection, plan)
+        shared = await self._followers(connection, plan) | shared
         await self._files(connection, plan)
-        plan.shared = [found for each in shared.values() if each.key not in plan.own and (found := _shared(plan, each))]
-        plan.shared.sort(key=lambda one: one.held.key)
+        shared = await self._followers(connection, plan) | shared
+        self._require_few(plan)
+        plan.named = {each: places for each, places in plan.named.items() if each.vid not in plan.gone}
+        for each in sorted(shared.values(), key=lambda one: one.key):
+            if each.key not in plan.own:
+                _share(plan, each)
         await self._copies(connection, plan)
         plan.exports = await erasing.count_exports(connection, patient_id)
         if plan.is_empty and await erasing.erased(connection, [key]):
@@ -122,14 +139,17 @@ class Finder:
                 plan.own[each.key] = each.version if each.is_current else 0
             elif claim is Claim.SHARED and each.is_current:
                 shared[each.key] = each
-            elif claim is Claim.NAMED and each.is_current:
-                plan.named[each.key] = plan.person.places(tree)
+            elif claim is Claim.NAMED:
+                plan.named[_bare(each)] = plan.person.places(tree)
             if claim in (Claim.OWN, Claim.SHARED):
                 self._goes(plan, each, tree)
-            if len(plan.own) > self.most:
-                told = f"More than {self.most} resources are about this patient; DERMATOME_MAX_BUNDLE_ENTRIES allows so"
-                raise TooLarge([Issue("too-costly", f"{told} many in one transaction.")])
+            self._require_few(plan)
         return shared
+
+    def _require_few(self, plan: Plan) -> None:
+        if len(plan.own) > self.most:
+            told = f"More than {self.most} resources are about this patient; DERMATOME_MAX_BUNDLE_ENTRIES allows so"
+            raise TooLarge([Issue("too-costly", f"{told} many in one transaction.")])
 
     async def _is_last(self, connection: Connection, held: Held) -> bool:
         """Whether a version is what the resource says, or said last before it was deleted."""
@@ -145,35 +165,47 @@ class Finder:
                 if each.vid not in plan.gone and not plan.person.is_of_others(tree := _tree(each)):
                     self._goes(plan, each, tree)
 
-    async def _records(self, connection: Connection, plan: Plan) -> dict[Key, Held]:
-        """What refers to what goes, and stays; records whose every target goes, go with it."""
+    async def _followers(self, connection: Connection, plan: Plan) -> dict[Key, Held]:
+        """What refers to what goes, and stays; what is about nothing else goes with it, as a record of what was done
+        does, or what was observed at an encounter."""
         found: dict[Key, Held] = {}
         waiting = list(plan.own)
         while waiting:
             others = [_held(each) for each in await referring(connection, waiting)]
             waiting = []
             for each in (one for one in others if one.key not in plan.own):
-                targets = [self._key(one.get("reference", "")) for one in _tree(each).get("target", ())]
-                if each.type == _RECORD and all(one in plan.own for one in targets):
-                    plan.own[each.key] = each.version
-                    waiting.append(each.key)
-                    async for version in erasing.versions_of(connection, each.key):
-                        plan.gone[version.vid] = _bare(version)
-                else:
+                if not self._follows(plan, _tree(each)):
                     found[each.key] = each
+                    continue
+                plan.own[each.key] = each.version
+                waiting.append(each.key)
+                async for version in erasing.versions_of(connection, each.key):
+                    self._goes(plan, version, _tree(version))
         return found
+
+    def _follows(self, plan: Plan, tree: Mapping[str, Any]) -> bool:
+        """Whether a resource is about no patient, and all it is about goes."""
+        about = [self._key(str(one.get("reference", ""))) for name in _ABOUT for one in references_in(tree.get(name))]
+        return bool(about) and not has_subject(tree) and all(key in plan.own for key in about)
 
     async def _files(self, connection: Connection, plan: Plan) -> None:
         """The files that what goes has attached, unless something that stays has them too."""
         for key in sorted(plan.attached - plan.own.keys()):
-            name = "/".join(key).encode()
-            users = [each.key async for each in erasing.holding(connection, [name]) if name in each.text]
             newest = await erasing.current_of(connection, key)
-            if newest is None or any(user not in plan.own and user != key for user in users):
+            if newest is None or await self._is_used(connection, plan, key):
                 continue
             plan.own[key] = 0 if newest[1] else newest[0]
             async for version in erasing.versions_of(connection, key):
                 plan.gone[version.vid] = _bare(version)
+
+    async def _is_used(self, connection: Connection, plan: Plan, file: Key) -> bool:
+        """Whether a version that stays has a file attached. Of a record of what was done it is no part."""
+        async for each in erasing.holding(connection, ["/".join(file).encode()]):
+            if each.vid in plan.gone or each.type == _RECORD or each.key == file:
+                continue
+            if any(self._key(link) == file for link in _urls(_tree(each))):
+                return True
+        return False
 
     def _goes(self, plan: Plan, held: Held, tree: Mapping[str, Any]) -> None:
         plan.gone[held.vid] = _bare(held)
@@ -184,31 +216,51 @@ class Finder:
         return found[:2] if found else ("", "")
 
     async def _copies(self, connection: Connection, plan: Plan) -> None:
-        person, known = plan.person, await erasing.remote_ids(connection, (PATIENT, plan.person.id))
+        # Who is meant by what others have as well cannot be told of a copy either.
+        person = replace(plan.person, ambiguous=frozenset())
+        known = await erasing.remote_ids(connection, (PATIENT, person.id))
         alike = [person, *(person.known_as(each) for each in sorted(known - {person.id}))]
         words = [word for each in alike for word in each.words]
         async for where, row, content in erasing.copies(connection, words):
             tree = lossless.parse_object(content) if content.lstrip().startswith(b"{") else {}
             if any(each.claim(tree) is not Claim.NONE for each in alike):
                 plan.copies.setdefault(where, set()).add(row)
+        async for where, row, told in erasing.addressed(connection):
+            if any((type_.decode(), id_.decode()) in plan.own for type_, id_ in _ADDRESS.findall(told)):
+                plan.copies.setdefault(where, set()).add(row)
 
 
-def _shared(plan: Plan, held: Held) -> Shared | None:
-    """What a resource would be without what goes."""
+async def _ambiguous(
+    connection: Connection, patient_id: str, identifiers: Iterable[Identifier]
+) -> frozenset[Identifier]:
+    """Those of the identifiers that another Patient has now."""
+    sought = {each: Sought(PATIENT, each[1], each[0]) for each in identifiers}
+    found = await holders(connection, sought.values())
+    return frozenset(each for each, one in sought.items() if set(found[one]) - {patient_id})
+
+
+def _share(plan: Plan, held: Held) -> None:
+    """Note what a resource would be without what goes, and what of the patient it would still have."""
 
     def is_gone(reference: Mapping[str, Any]) -> bool:
         link = local(str(reference.get("reference", "")), plan.person.base)
         return plan.person.is_meant(reference) or bool(link and link[:2] in plan.own)
 
     tree = lossless.parse_keeping_digits(held.text)
-    # Written by the server of the time, it may name whoever is taken out.
-    if tree.get("text", {}).get("status") in ("generated", "extensions"):
-        tree.pop("text")
-    left, paths = without(tree, is_gone)
-    is_record = held.type == _RECORD
     if held.type == "Bundle":
-        return Shared(held, None, ("Bundle.entry",), is_record)
-    return Shared(held, left, tuple(paths), is_record) if paths else None
+        plan.shared.append(Shared(held, None, ("Bundle.entry",), is_record=False))
+        return
+    left, paths = without(tree, is_gone)
+    if left is not None and paths and left.get("text", {}).get("status") in ("generated", "extensions"):
+        # Written by the server of the time, it may name whoever is taken out.
+        del left["text"]
+    if paths:
+        plan.shared.append(Shared(held, left, tuple(paths), held.type == _RECORD))
+    else:
+        # Nothing is put in its place.
+        plan.gone.pop(held.vid, None)
+    if left is not None and (places := plan.person.places(left)):
+        plan.named[_bare(held)] = places
 
 
 def _urls(node: Any) -> Iterable[str]:

@@ -3,6 +3,7 @@
 Contents are searched as they are kept, not by the index: that knows no past versions, and not what stands in text.
 """
 
+import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -168,6 +169,12 @@ async def end_exports(connection: AsyncConnection, patient: str) -> None:
     await connection.execute(update(_JOB).where(*going_on).values(state="failed", reason=_EMPTIED, **gone))
     done = (_JOB.c.state == "complete", *of_them)
     await connection.execute(update(_JOB).where(*done).values(state="expired", **gone))
+    # Searches may have been for a name. What is over or over now is not looked at again.
+    over = select(_JOB.c.id, _JOB.c.asked).where(_JOB.c.state.not_in(("accepted", "active", "complete")), *of_them)
+    for id_, asked in (await connection.execute(over)).all():
+        kept = {name: value for name, value in json.loads(asked).items() if name in ("level", "types")}
+        silent = json.dumps(kept | {"request": ""})
+        await connection.execute(update(_JOB).where(_JOB.c.id == id_).values(asked=silent, meaning=""))
 
 
 async def count_exports(connection: AsyncConnection, patient: str) -> int:
@@ -200,6 +207,19 @@ async def copies(connection: AsyncConnection, words: Sequence[bytes]) -> AsyncIt
                 yield name, tuple(own), content
 
 
+async def addressed(connection: AsyncConnection) -> AsyncIterator[tuple[str, Any, bytes]]:
+    """Copies that need not say anything of a patient: where, the row's key, and all the addresses of what they hold."""
+    # What was written alone is told by its Location, and the others by what is in the answer.
+    inside = case((_ANSWER.c.location == "", _ANSWER.c.answer), else_=literal(b"", LargeBinary))
+    rows = select(*_ANSWER.primary_key, _ANSWER.c.location, inside)
+    for *own, location, answer in await connection.execute(rows):
+        yield "answer", tuple(own), location.encode() or answer
+    known = _LEDGER.c.type + "/" + _LEDGER.c.id
+    same = (_LEDGER.c[name] == _PUT_ASIDE.c[name] for name in ("target", "type", "remote_id"))
+    for qid, address in await connection.execute(select(_PUT_ASIDE.c.qid, known).where(*same)):
+        yield "quarantine", (qid,), address.encode()
+
+
 async def remote_ids(connection: AsyncConnection, key: Key) -> set[str]:
     """The ids by which targets know a resource."""
     own = (_LEDGER.c.type == key[0], _LEDGER.c.id == key[1], _LEDGER.c.remote_id != "")
@@ -222,6 +242,9 @@ async def remove_copies(
         await connection.execute(delete(_CONFLICT).where(among(_CONFLICT.c.type, _CONFLICT.c.id, chunk)))
         own = among(_OUTBOX.c.type, _OUTBOX.c.id, chunk)
         await connection.execute(update(_OUTBOX).where(own).values(reason=""))
+        # Nobody is asked any more which of two versions holds.
+        due = {"state": "pending", "attempts": 0, "not_before": 0}
+        await connection.execute(update(_OUTBOX).where(own, _OUTBOX.c.state == "conflict").values(**due))
 
 
 def _is(table: Any, row: Sequence[Any]) -> ColumnElement[bool]:

@@ -41,8 +41,9 @@ def _told(plan: Plan) -> Iterator[dict[str, Any]]:
         paths = (part("path", "String", each) for each in shared.paths)
         stays = part("removable", "Boolean", shared.tree is not None)
         yield parts("reference", part("resource", "Reference", reference), stays, *paths)
-    for (type_, id_), places in sorted(plan.named.items()):
-        named = part("resource", "Reference", {"reference": f"{type_}/{id_}"})
+    for held, places in sorted(plan.named.items(), key=lambda each: (each[0].key, each[0].version)):
+        version = "" if held.is_current else f"/_history/{held.version}"
+        named = part("resource", "Reference", {"reference": f"{held.type}/{held.id}{version}"})
         yield parts("named", named, *(part("path", "String", each) for each in places))
     counted = {where: len(rows) for where, rows in plan.copies.items()} | {"export": plan.exports}
     for where, count in sorted((where, count) for where, count in counted.items() if count):
