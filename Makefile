@@ -31,7 +31,8 @@ run: $(VENV)/installed
 	@exec $(BIN)/python -m app serve
 
 test: $(VENV)/installed-dev $(NODE)/node_modules/installed
-	@$(BIN)/python -m pytest
+# Whatever is not kept compiled is compiled anew by each process of the tests.
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest
 
 check: $(VENV)/installed-dev
 	@$(BIN)/ruff check .
