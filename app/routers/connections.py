@@ -19,6 +19,18 @@ _MOST_WAITING = 16
 _JSON = b"content-type: application/fhir+json\r\nconnection: close\r\n"
 _OUTCOME = b'{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"%s","diagnostics":"%s"}]}'
 
+# Status, its phrase, issue code and what is told.
+Refusal = tuple[int, bytes, bytes, bytes]
+_NO_REQUEST: Refusal = 400, b"Bad Request", b"structure", b"This is no request of HTTP/1.1."
+_NO_BODY: Refusal = (
+    400,
+    b"Bad Request",
+    b"structure",
+    b"The body does not come as the headers say, or is no chunked one.",
+)
+# RFC 9112, 6.1: whoever does not know the coding of a body cannot tell where it ends, and says so.
+_CODED: Refusal = 501, b"Not Implemented", b"not-supported", b"The only Transfer-Encoding that is taken is chunked."
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
@@ -46,7 +58,8 @@ class Connection(HttpToolsProtocol):
         self._bounds = bounds
         # Bytes that came since the last request, or the last piece of a body: of a head, or of trailers.
         self._head = 0
-        self._is_too_long = False
+        # Why the head that was read last is refused.
+        self._refusal: Refusal | None = None
         # Whether the request that was read last is, with its body.
         self._is_whole = True
         # When the connection was made, the head began that is being read, or the last answer was given.
@@ -68,14 +81,17 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         # The parser keeps a name or value until it has all of it.
         if self._head > self._bounds.head_bytes and not self.transport.is_closing():
-            self._end_head()
+            self._end(self._too_long)
 
     def on_headers_complete(self) -> None:
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._bounds.head_bytes or len(self.pipeline) >= _MOST_WAITING:
+            self._refusal = self._too_long
+        elif any(name == b"transfer-encoding" and value.strip().lower() != b"chunked" for name, value in self.headers):
+            self._refusal = _CODED
+        if self._refusal:
             # What is raised here ends the reading; send_400_response tells why.
-            self._is_too_long = True
-            raise ValueError("the head is too long")
+            raise ValueError("the head is refused")
         self._head, self._is_whole = 0, False
         super().on_headers_complete()
 
@@ -92,10 +108,13 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        if self._is_too_long:
-            self._end_head()
-        elif self._is_idle:
-            self._refuse(400, b"Bad Request", b"structure", b"This is no request of HTTP/1.1.")
+        if self._is_whole:
+            self._end(self._refusal or _NO_REQUEST)
+        elif self.cycle and not self.pipeline and not self.cycle.response_started:
+            # Who waits for the rest of the body is told that none comes; what he answers goes nowhere.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            self._refuse(*_NO_BODY)
         else:
             self.transport.abort()
 
@@ -118,13 +137,17 @@ class Connection(HttpToolsProtocol):
         """Whether no request is being answered."""
         return self.cycle is None or self.cycle.response_complete
 
-    def _end_head(self) -> None:
-        """Say that it is too long, unless the answer to another request has begun."""
-        if not self._is_idle:
-            self.transport.abort()
-            return
+    @property
+    def _too_long(self) -> Refusal:
         told = b"The request line and headers are longer than the %d bytes this server takes." % self._bounds.head_bytes
-        self._refuse(431, b"Request Header Fields Too Large", b"too-long", told)
+        return 431, b"Request Header Fields Too Large", b"too-long", told
+
+    def _end(self, refusal: Refusal) -> None:
+        """Say why no more is read, unless another request is being answered."""
+        if self._is_idle:
+            self._refuse(*refusal)
+        else:
+            self.transport.abort()
 
     def _refuse(self, status: int, phrase: bytes, code: bytes, told: bytes) -> None:
         body = _OUTCOME % (code, told)

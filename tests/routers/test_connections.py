@@ -189,6 +189,62 @@ async def test_what_is_no_http_is_told_so(server: Listening) -> None:
     assert b"OperationOutcome" in answer
 
 
+POSTED = b"POST / HTTP/1.1\r\nhost: x\r\n"
+A_CHUNK = b"1\r\na\r\n0\r\n\r\n"
+FRAMED = {
+    "another coding": (b"transfer-encoding: gzip\r\n\r\n" + A_CHUNK, b"501"),
+    "no coding by its old name": (b"transfer-encoding: identity\r\n\r\n" + A_CHUNK, b"501"),
+    "another coding below": (b"transfer-encoding: gzip, chunked\r\n\r\n" + A_CHUNK, b"501"),
+    "another coding in a header of its own": (
+        b"transfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n" + A_CHUNK,
+        b"501",
+    ),
+    "a coding that ends like chunked": (b"transfer-encoding: xchunked\r\n\r\n" + A_CHUNK, b"501"),
+    "a coding and nothing more": (b"transfer-encoding: gzip\r\n\r\n", b"501"),
+    "a coding above": (b"transfer-encoding: chunked, identity\r\n\r\n" + A_CHUNK, b"400"),
+    "chunked twice": (b"transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n" + A_CHUNK, b"400"),
+    "chunked, with a length": (b"transfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n" + A_CHUNK, b"400"),
+    "a length, and chunked": (b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n" + A_CHUNK, b"400"),
+    "two lengths": (b"content-length: 1\r\ncontent-length: 2\r\n\r\na", b"400"),
+    "a length that is none": (b"content-length: -1\r\n\r\na", b"400"),
+    "a chunk without a length": (b"transfer-encoding: chunked\r\n\r\nzz\r\n", b"400"),
+    "a chunk that is longer than it says": (b"transfer-encoding: chunked\r\n\r\n1\r\naaaa\r\n0\r\n\r\n", b"400"),
+}
+
+
+@pytest.mark.parametrize(("rest", "status"), FRAMED.values(), ids=FRAMED)
+async def test_a_body_whose_end_cannot_be_told_is_refused(server: Listening, rest: bytes, status: bytes) -> None:
+    answer = await told(server, POSTED + rest + FINE)
+
+    assert answer.startswith(b"HTTP/1.1 %s " % status)
+    assert answer.count(b"HTTP/1.1 ") == answer.count(b"OperationOutcome") == 1
+    assert b"connection: close" in answer
+    assert not server.state.connections
+
+
+async def test_a_body_that_goes_on_wrongly_is_refused_while_it_is_awaited(server: Listening) -> None:
+    reader, writer = await server.open()
+    writer.write(POSTED + b"transfer-encoding: chunked\r\n\r\n1\r\na\r\n")
+    await asyncio.sleep(0.1)
+    writer.write(b"zz\r\n")
+
+    answer = await asyncio.wait_for(reader.read(), 5)
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert not server.state.connections
+    writer.transport.abort()
+
+
+async def test_chunked_is_taken_however_it_is_written(server: Listening) -> None:
+    reader, writer = await server.open()
+    writer.write(POSTED + b"Transfer-Encoding:  Chunked \r\n\r\n" + A_CHUNK)
+
+    answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n1"), 5)
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    writer.transport.abort()
+
+
 async def test_a_client_as_others_are_is_served_again_and_again(server: Listening) -> None:
     reader, writer = await server.open()
 
