@@ -125,6 +125,13 @@ class Settings(BaseSettings):
     export_patience_seconds: float = Field(
         60, gt=0, le=86_400, description="How long a client that reads nothing of an export file is waited for."
     )
+    view_seconds: float = Field(
+        600,
+        gt=0,
+        le=86_400,
+        description="How long `$viewdefinition-run` may take, with the time in which its rows are read; then it is "
+        "broken off. Tables that take longer are for `$viewdefinition-export`.",
+    )
     changes_waiters: int = Field(
         64, ge=0, le=10_000, description="Clients that may wait for changes (`$changes` with `wait`) in one process."
     )

@@ -5,6 +5,7 @@ import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 
+import structlog
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Send
@@ -12,16 +13,27 @@ from starlette.types import Message, Send
 # Of the formats of zlib, gzip (RFC 1952).
 _GZIP = 16 + zlib.MAX_WBITS
 _LEVEL = 6
+_log = structlog.get_logger()
 
 
 class Streamed(StreamingResponse):
-    """A body that is written as it is read. patience: the seconds after which a reader that takes nothing is left."""
+    """A body that is written as it is read. patience: the seconds after which a reader that takes nothing is left.
+
+    until: when it is broken off (time of the loop), however much of it was read. What is broken off has no last chunk:
+    the client is told that it is not whole.
+    """
 
     def __init__(
-        self, content: AsyncGenerator[bytes, None], status: int, headers: Mapping[str, str], *, patience: float
+        self,
+        content: AsyncGenerator[bytes, None],
+        status: int,
+        headers: Mapping[str, str],
+        *,
+        patience: float,
+        until: float | None = None,
     ) -> None:
         super().__init__(content, status, headers)
-        self._content, self._patience = content, patience
+        self._content, self._patience, self._until = content, patience, until
 
     async def stream_response(self, send: Send) -> None:
         async def sent(message: Message) -> None:
@@ -33,7 +45,12 @@ class Streamed(StreamingResponse):
                 raise ClientDisconnect from None
 
         async with aclosing(self._content):
-            await super().stream_response(sent)
+            try:
+                async with asyncio.timeout_at(self._until):
+                    await super().stream_response(sent)
+            except TimeoutError:
+                _log.warning("an answer was broken off: it took too long to make and to read")
+                raise ClientDisconnect from None
 
 
 async def gzipped(plain: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

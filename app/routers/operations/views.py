@@ -42,6 +42,7 @@ _ENDINGS = {"application/json": "json", "application/x-ndjson": "ndjson", "appli
     "application/fhir+json": "json",
 }
 _WHOSE = ("patient", "group", "_since")
+_TOO_LONG = "The rows take longer to make than an answer may: ask for fewer, or use $viewdefinition-export."
 
 
 async def run(call: Call) -> Response:
@@ -55,15 +56,20 @@ async def run(call: Call) -> Response:
         rights.require_whole(types_of(view))
     _require_stored(call, format_)
     _require_whole(call, view)
-    rows = await _rows(call, view, made)
+    until = asyncio.get_running_loop().time() + call.service.settings.view_seconds
     # What fails at once is told as an error; once rows are on their way it can only break the answer off.
-    first = await anext(rows)
+    try:
+        async with asyncio.timeout_at(until):
+            rows = await _rows(call, view, made)
+            first = await anext(rows)
+    except TimeoutError:
+        raise Refused([Issue("too-costly", _TOO_LONG)]) from None
     patience = call.service.settings.export_patience_seconds
     headers = {"Content-Type": MEDIA_TYPES[format_], "Vary": "Accept"}
     if unmeant:
         # Rows have no place for what is to be told of them.
         headers["Preference-Applied"] = "handling=lenient"
-    return Streamed(_whole(first, rows), 200, headers, patience=patience)
+    return Streamed(_whole(first, rows), 200, headers, patience=patience, until=until)
 
 
 async def export(call: Call) -> Response:
