@@ -243,9 +243,9 @@ def load_definitions(settings: Settings) -> Definitions:
         log.info("packages", said=line)
     own = questionnaires(load_clinic(settings))
 
-    def make(definitions: Iterable[Mapping[str, Any]]) -> Validator:
-        every = [*definitions, *own]
-        return load_validator(every, unknown_profiles=settings.unknown_profiles, cache=settings.cache).prepare()
+    def make(definitions: Iterable[Mapping[str, Any]], posted: frozenset[str]) -> Validator:
+        every, unknown = [*definitions, *own], settings.unknown_profiles
+        return load_validator(every, posted, unknown_profiles=unknown, cache=settings.cache).prepare()
 
     return Definitions(definitions_of(packages), make)
 

@@ -16,6 +16,7 @@ from app.fhir.outcomes import Busy, Issue, Late, Refused, TooLarge, TooMany, Wro
 from app.routers.errors import refusal
 from app.settings import Settings
 from app.store.patience import within
+from app.validation.patience import together
 
 # Whoever looks after the service must see that it lives, just when it is busy.
 _ALWAYS = "/health"
@@ -52,7 +53,7 @@ class Room:
         body = _Arriving(receive, self.held, self._settings)
         self.held.requests += 1
         try:
-            with within(self._settings.query_seconds):
+            with within(self._settings.query_seconds), together():
                 await self._app(scope, body.receive, send)
         finally:
             self.held.requests -= 1

@@ -6,6 +6,7 @@ from typing import Any
 from app.fhir.fhirpath import FhirPathError, Node
 from app.fhir.fhirpath.native import quick_test
 from app.validation.guards import codes_of, guard_of
+from app.validation.patience import Patience, TooCostly
 from app.validation.rules import Constraint
 from app.validation.telling.report import Report, Scope, Spot
 
@@ -16,8 +17,13 @@ _PRESUMES = {"bdl-8": "fullUrl", "ras-2": "probability"}
 _OPEN = frozenset({"rng-2", "vs-1"})
 
 
-def check_constraints(report: Report, constraints: Sequence[Constraint], node: Node, spot: Spot, scope: Scope) -> bool:
-    """Report the constraints that do not hold; answers whether the steps that expressions may take have sufficed."""
+def check_constraints(
+    report: Report, constraints: Sequence[Constraint], node: Node, spot: Spot, scope: Scope, patience: Patience
+) -> bool:
+    """Report the constraints that do not hold; answers whether the steps that expressions may take have sufficed.
+
+    patience: what those of posted profiles may take, and are evaluated with.
+    """
     is_sound = scope.is_sound and node.extra is None and not report.is_full
     open_ = [
         each
@@ -28,13 +34,22 @@ def check_constraints(report: Report, constraints: Sequence[Constraint], node: N
     for each in open_:
         scope.frame.context = node
         try:
-            holds = each.expression.is_true(scope.frame, node)
+            if each.is_posted:
+                holds = patience.is_true(each.expression, scope.frame, node)
+            else:
+                holds = each.expression.is_true(scope.frame, node)
+        except TooCostly as error:
+            report.add(
+                "too-costly", f"{each.key} could not be checked: {error}", spot, severity=each.severity, rule=each.key
+            )
+            continue
         except (FhirPathError, ArithmeticError) as error:
             has_steps = has_steps and scope.frame.steps >= 0
             told = f"{each.key} cannot be evaluated: {error}"
             report.add("invariant", told, spot, severity=each.severity, rule=each.key)
             continue
-        if not holds and not (each.key in _OPEN and not each.expression.on(scope.frame, node)):
+        is_open = each.key in _OPEN and not each.is_posted
+        if not holds and not (is_open and not each.expression.on(scope.frame, node)):
             told = f"{each.key}: {each.human.rstrip('.')}"
             report.add("invariant", told, spot, severity=each.severity, rule=each.key)
     return has_steps
@@ -51,6 +66,8 @@ def _applicable(constraints: Sequence[Constraint], node: Node) -> Sequence[Const
 
 def _holds_surely(constraint: Constraint, node: Node, scope: Scope) -> bool:
     """Whether a constraint holds on an element of the right form by a quick look. False: that is not known."""
+    if constraint.is_posted:
+        return False
     test = quick_test(constraint.expression.text, node.type)
     # Of the resource around an inner element not all may have been checked.
     return test is not None and (node.value is scope.resource or not test.is_wide) and test.holds(node.value, scope)

@@ -12,21 +12,24 @@ from app.validation.snapshots.broken import MAX_FLAWS, BrokenProfile, Flaw
 Json = Mapping[str, Any]
 
 
-def layered(rules: BaseRules, chain: Sequence[Json]) -> Profile:
+def layered(rules: BaseRules, chain: Sequence[Json], posted: frozenset[str] = frozenset()) -> Profile:
     """The profile at the end of a chain of structures, the most general of them first. Raises BrokenProfile.
+
+    posted: the URLs of those that are a client's.
 
     Their elements have ids, as those of base R4 do and `differentials.prepared` gives them.
     """
     special = chain[-1]
     url, layers, flaws = special["url"], _Layers(rules, special["type"]), list[Flaw]()
     for structure in chain:
-        flaws += layers.lay(structure)
+        flaws += layers.lay(structure, is_posted=structure["url"] in posted)
     contexts = tuple((each["type"], each["expression"]) for each in special.get("context", ()))
     paths = _expressions(url, [text for kind, text in contexts if kind == "fhirpath"], flaws)
     invariants = _expressions(url, special.get("contextInvariant", ()), flaws)
     if flaws:
         raise BrokenProfile(flaws[:MAX_FLAWS])
-    return Profile(url, special["type"], layers.root, contexts, paths, invariants, _is_modifier(special))
+    is_modifier = _is_modifier(special)
+    return Profile(url, special["type"], layers.root, contexts, paths, invariants, is_modifier, url in posted)
 
 
 class _Layers:
@@ -38,10 +41,11 @@ class _Layers:
         # The types of choices that the differential at hand has named in its paths (valueQuantity); no others are
         # allowed then, as in the snapshots of R4.
         self._named: dict[Overlay, tuple[ProfiledType, ...]] = {}
+        self._is_posted = False
 
-    def lay(self, structure: Json) -> list[Flaw]:
+    def lay(self, structure: Json, *, is_posted: bool) -> list[Flaw]:
         """Add a differential; returns what is wrong with it."""
-        self._named = {}
+        self._named, self._is_posted = {}, is_posted
         flaws = []
         for place, element in enumerate(structure["element"]):
             try:
@@ -103,9 +107,8 @@ class _Layers:
         key, text = constraint["key"], constraint.get("expression")
         if not text or (key in NATIVE and constraint.get("source", STRUCTURE).startswith(STRUCTURE)):
             return None
-        return Constraint(
-            key, severity_of(constraint["severity"]), constraint["human"], compile_expression(text, context=type_)
-        )
+        severity, expression = severity_of(constraint["severity"]), compile_expression(text, context=type_)
+        return Constraint(key, severity, constraint["human"], expression, self._is_posted)
 
 
 def _expressions(url: str, texts: Iterable[str], flaws: list[Flaw]) -> tuple[Expression, ...]:

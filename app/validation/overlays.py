@@ -52,7 +52,10 @@ class Overlay:
 @dataclass(slots=True, eq=False)
 class Profile:
     """A compiled profile. Of an extension: contexts, (type, expression) pairs; paths, the contexts that are FHIRPath;
-    invariants, what must hold where it stands; is_modifier, whether it stands in modifierExtension."""
+    invariants, what must hold where it stands; is_modifier, whether it stands in modifierExtension.
+
+    is_posted: it is a client's, and its expressions have so much time only.
+    """
 
     url: str
     type: str
@@ -61,6 +64,7 @@ class Profile:
     paths: tuple[Expression, ...] = ()
     invariants: tuple[Expression, ...] = ()
     is_modifier: bool = False
+    is_posted: bool = False
 
     @property
     def is_extension(self) -> bool:

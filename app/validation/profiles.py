@@ -13,10 +13,12 @@ from app.validation.rules import BaseRules
 class Profiles:
     """All profiles known here, each compiled when first asked for."""
 
-    def __init__(self, rules: BaseRules, structures: Iterable[Mapping[str, Any]]) -> None:
+    def __init__(
+        self, rules: BaseRules, structures: Iterable[Mapping[str, Any]], posted: frozenset[str] = frozenset()
+    ) -> None:
         """structures: the short form of definitions.json.gz with `url` added, or what `differentials.prepared` makes
-        of a StructureDefinition. Of several with one URL the first counts."""
-        self._rules = rules
+        of a StructureDefinition. Of several with one URL the first counts. posted: the URLs of those of clients."""
+        self._rules, self._posted = rules, posted
         self._structures: dict[str, Mapping[str, Any]] = {}
         for each in structures:
             if "url" in each and each.get("type") != each["url"]:
@@ -31,7 +33,7 @@ class Profiles:
         if url not in self._compiled:
             if url not in self._structures:
                 return None
-            self._compiled[url] = layered(self._rules, self._chain(url))
+            self._compiled[url] = layered(self._rules, self._chain(url), self._posted)
         return self._compiled[url]
 
     def claimed(self, canonical: str) -> Profile | None:

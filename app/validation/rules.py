@@ -15,12 +15,13 @@ NATIVE = frozenset({"ele-1", "ext-1", "dom-2", "dom-3", "dom-4", "dom-5", "ref-1
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """One rule in FHIRPath. severity: error or warning."""
+    """One rule in FHIRPath. severity: error or warning. is_posted: it is a client's, and has so much time only."""
 
     key: str
     severity: Severity
     human: str
     expression: Expression
+    is_posted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,9 +36,11 @@ class Validator:
         unknown_profiles: Severity = "warning",
         cache: Cache | None = None,
         questionnaires: Iterable[Json] = (),
+        posted: frozenset[str] = frozenset(),
     ) -> None:
         """base: the content of definitions.json.gz; structures: StructureDefinitions, each made sure of now;
-        cache: where compiled code is kept; questionnaires: Questionnaires that responses are held against.
+        cache: where compiled code is kept; questionnaires: Questionnaires that responses are held against; posted: the
+        URLs of structures that are a client's.
 
         Raises BrokenProfile if one of them cannot be compiled.
         """
@@ -49,12 +51,12 @@ class Validator:
         self._terminology, self._questionnaires = terminology, by_canonical(questionnaires)
         known = [{**each, "url": url, "version": base["version"]} for url, each in base["profiles"].items()]
         found = Structures(base, own)
-        self._profiles = Profiles(self._rules, [*known, *(prepared(each, found) for each in own)])
+        self._profiles = Profiles(self._rules, [*known, *(prepared(each, found) for each in own)], posted)
         self._profiles.unknown = unknown_profiles
         self._conformance = Conformance(self._rules, self._profiles, Slicer(self._rules, self._profiles, terminology))
         self.resource_types = self._rules.resource_types
         self._urls = [each["url"] for each in own]
-        self._key, self._cache = digest(dumps(each) for each in own), cache or Cache()
+        self._key, self._cache = digest([dumps(sorted(posted)), *map(dumps, own)]), cache or Cache()
         self._cache.once(self._key, partial(require_sound, own, found, self._profiles))
 
     @property
@@ -113,13 +115,17 @@ class Validator:
 
 
 def load_validator(
-    definitions: Iterable[Json] = (), *, unknown_profiles: Severity = "warning", cache: Path | None = None
+    definitions: Iterable[Json] = (),
+    posted: frozenset[str] = frozenset(),
+    *,
+    unknown_profiles: Severity = "warning",
+    cache: Path | None = None,
 ) -> Validator:
     """The validator of base R4 and our own profiles.
 
     definitions: further StructureDefinitions, ValueSets, CodeSystems and Questionnaires, e.g. of a foreign guide.
-    unknown_profiles: what it is to claim a profile that is not known. cache: a folder that compiled code is kept in
-    between starts. Raises BrokenProfile.
+    posted: the URLs of those that a client has posted. unknown_profiles: what it is to claim a profile that is not
+    known. cache: a folder that compiled code is kept in between starts. Raises BrokenProfile.
     """
     further: dict[str, list[Json]] = {}
     for each in definitions:
@@ -127,4 +133,4 @@ def load_validator(
     terminology = load_terminology([*further.get("CodeSystem", ()), *further.get("ValueSet", ())])
     structures = [*shared_json("structuredefinitions").values(), *further.get("StructureDefinition", ())]
     kept = Cache(cache, r4_digest())
-    return Validator(r4(), terminology, structures, unknown_profiles, kept, further.get("Questionnaire", ()))
+    return Validator(r4(), terminology, structures, unknown_profiles, kept, further.get("Questionnaire", ()), posted)

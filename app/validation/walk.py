@@ -17,6 +17,7 @@ from app.validation.checks.narrative import narrative_flaws
 from app.validation.checks.primitives import doubt, element_id_flaw
 from app.validation.checks.questionnaires import Lookup, check_response, find_questionnaire
 from app.validation.constraints import check_constraints
+from app.validation.patience import Patience
 from app.validation.rules import BaseRules, Constraint, Slot, TypeRule
 from app.validation.telling import flaws, suggestions
 from app.validation.telling.report import Report, Scope, Spot
@@ -45,6 +46,7 @@ class Walk:
     conforming: dict[tuple[int, str], bool] = field(default_factory=dict)
     # Paths of the resources whose constraints took all the steps they may: each halves what the others get.
     exhausting: set[str] = field(default_factory=set)
+    patience: Patience = field(default_factory=Patience)
 
     def resource(self, resource: Any, path: str, outer: Scope | None = None, *, is_contained: bool = False) -> None:
         """Check a resource at a path: the root, a contained one, or one in a Bundle entry or parameter."""
@@ -276,7 +278,7 @@ class Walk:
     def constraints(
         self, constraints: tuple[Constraint, ...], value: Any, extra: Any, spot: Spot, scope: Scope, type_: str
     ) -> None:
-        if not check_constraints(self.report, constraints, Node(value, type_, extra), spot, scope):
+        if not check_constraints(self.report, constraints, Node(value, type_, extra), spot, scope, self.patience):
             self.exhausting.add(scope.path)
 
 

@@ -82,7 +82,7 @@ def snapshot(*structures: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_our_own_profiles_have_snapshots_that_are_valid(validator: Validator) -> None:
-    definitions = Definitions([], lambda _: validator)
+    definitions = Definitions([], lambda *_: validator)
     own = json_files("structuredefinitions")
     issues = {name: validator.check(definitions.snapshot(each)) for name, each in own.items()}
     # R4 has the extension that tells the type of ids on types, and its own definition allows it on their codes only.

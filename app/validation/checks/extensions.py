@@ -1,11 +1,13 @@
 """Where an extension may stand (R4 section 2.5.1.1: context), and what is to be said of one that is not known."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from app.fhir.canonicals import STRUCTURE
 from app.fhir.fhirpath import Expression, FhirPathError, Frame, Node
 from app.validation.overlays import Profile
+from app.validation.patience import TooCostly
 from app.validation.profiles import Profiles
 from app.validation.rules import BaseRules
 from app.validation.slicing import Item, Slicer
@@ -38,10 +40,17 @@ class ExtensionCheck:
             check_unknown(walk.report, url, spot, is_modifier=is_modifier)
             return
         check_modifier(walk.report, profile, spot, is_modifier=is_modifier)
-        if not is_in_context(profile, self._holder_names(spot, scope), scope.holder, scope.frame):
-            breaches.extension_context(walk.report, profile, spot, scope.holder_path)
-        elif not holds_there(profile, scope.holder, scope.frame):
-            breaches.extension_invariant(walk.report, spot)
+        try:
+            with walk.patience.bounded(scope.frame) if profile.is_posted else nullcontext(scope.frame) as frame:
+                is_here = is_in_context(profile, self._holder_names(spot, scope), scope.holder, frame)
+                holds = is_here and holds_there(profile, scope.holder, frame)
+            if not is_here:
+                breaches.extension_context(walk.report, profile, spot, scope.holder_path)
+            elif not holds:
+                breaches.extension_invariant(walk.report, spot)
+        except TooCostly as error:
+            told = f"Whether the extension may stand here could not be checked: {error}"
+            walk.report.add("too-costly", told, spot, rule="dmt-extension-context")
         item = Item(value, None, spot, self._rules.type_rule("Extension"))
         self._apply(walk, profile, item, scope)
         self._check_inner(walk, profile, item)

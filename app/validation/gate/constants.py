@@ -116,11 +116,11 @@ class Constants:
 
         return is_fine
 
-    def slow(self, key: str, text: str, human: str, type_: str) -> TestIn:
+    def slow(self, key: str, text: str, human: str, type_: str, is_posted: bool) -> TestIn:
         """A constraint by the closures of FHIRPath, qualified as the walk does."""
 
         def holds(value: Any, c: Context) -> bool:
-            constraint = Constraint(key, "error", human, compile_expression(text))
+            constraint = Constraint(key, "error", human, compile_expression(text), is_posted)
             c.walk.constraints((constraint,), value, None, Spot("", type_), self._scope(c), type_)
             return not c.walk.report.has_errors
 

@@ -197,11 +197,13 @@ class TypeWriter:
     ) -> str:
         """A Python expression that is true where a constraint holds. allowed: as in Translator.condition."""
         try:
-            if constraint.key in QUALIFIED:
+            if constraint.key in QUALIFIED or constraint.is_posted:
                 raise Untranslatable
             found = self._translator.condition(constraint.expression.text, type_, allowed)
         except Untranslatable:
-            slow = self.module.constant("slow", constraint.key, constraint.expression.text, constraint.human, type_)
+            slow = self.module.constant(
+                "slow", constraint.key, constraint.expression.text, constraint.human, type_, constraint.is_posted
+            )
             return f"{slow}({name}, c)"
         if name == "v":
             return found

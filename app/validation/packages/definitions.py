@@ -21,7 +21,8 @@ from app.validation.snapshots.structures import Structures
 from app.validation.validator import Validator
 
 Json = Mapping[str, Any]
-Make = Callable[[Sequence[Json]], Validator]
+# Makes a validator of definitions, and the URLs of those among them that were posted.
+Make = Callable[[Sequence[Json], frozenset[str]], Validator]
 
 FHIR_VERSION = "4.0.1"
 
@@ -107,7 +108,7 @@ class Definitions:
         self._packages = tuple(packages)
         self._make = make
         self._of_packages = {str(each["url"]): each for each in packages}
-        self._validator = make(self._packages)
+        self._validator = make(self._packages, frozenset())
         self._posted: dict[str, Json] = {}
         # Whether definitions have been taken over that are not in force yet.
         self.is_behind = False
@@ -192,7 +193,7 @@ class Definitions:
     def build(self) -> None:
         """Put what was taken over in force, from the next check on."""
         try:
-            self._validator = self._make([*self._packages, *self._posted.values()])
+            self._validator = self._make([*self._packages, *self._posted.values()], frozenset(self._posted))
         finally:
             # Not before: whoever comes meanwhile has to wait.
             self.is_behind = False
