@@ -5,9 +5,10 @@ transaction of the page. So a worker may be killed anywhere: the page is read ag
 """
 
 import math
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -47,6 +48,9 @@ class Pull:
     owner: str
     _held_until: int = 0
     _wrote: bool = False
+    # How often pages came again since a window came to its end. Not what is noted of the row: the first pages of a
+    # circle can be read every time, which looks as if it got on.
+    _circles: Counter[str] = field(default_factory=Counter)
 
     @property
     def name(self) -> str:
@@ -117,12 +121,16 @@ class Pull:
             note = _note(row, part.after)
             counts = await taker.take(part.entries, note, newest_first=part.newest_first)
             self._tell(counts)
+            if not part.after.pages:
+                self._circles.pop(row.type, None)
             await self._answered()
             return 0
         except NotRead as error:
             return await self._not_read(row, error, now)
         except CameAgain as error:
-            return await self._fail(row, str(error), now, health.jittered(row.failures, _REFUSED_SECONDS), is_over=True)
+            wait = health.jittered(self._circles[row.type], _REFUSED_SECONDS)
+            self._circles[row.type] += 1
+            return await self._fail(row, str(error), now, wait, is_over=True)
         except UnusablePage as error:
             return await self._fail(row, str(error), now, _REFUSED_SECONDS, is_over=True)
         except KeepsChanging:
