@@ -1,12 +1,12 @@
 """The OpenAPI schema of an assessment accepts what the reader accepts, for every instrument."""
 
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
 
 from app.main import create_app
 from app.pain.content import load_content
@@ -18,11 +18,18 @@ from tests.pain.answers import answers
 from tests.pain.cases import NOW
 
 CONTENT = load_content()
-SCHEMAS = {name: Draft202012Validator(one) for name, one in assessment_schemas(CONTENT).items()}
 EXAMPLES = assessment_body(CONTENT)["content"]["application/json"]["examples"]
 wrong: st.SearchStrategy[Any] = st.one_of(
     st.integers(-3, 120), st.booleans(), st.none(), st.sampled_from(["mild", "yes", ""]), st.just([])
 )
+
+
+@cache
+def schemas() -> dict[str, Any]:
+    # Loading it takes seconds, which a process that only collects these tests need not spend.
+    from jsonschema import Draft202012Validator
+
+    return {name: Draft202012Validator(one) for name, one in assessment_schemas(CONTENT).items()}
 
 
 def accepted(payload: dict[str, Any]) -> bool:
@@ -36,7 +43,7 @@ def accepted(payload: dict[str, Any]) -> bool:
 def test_every_instrument_has_a_schema_and_an_example_that_fits_it_alone(name: str) -> None:
     example = EXAMPLES[name]["value"]
 
-    assert [schema for schema, check in SCHEMAS.items() if check.is_valid(example)] == [f"Assessment-{name}"]
+    assert [schema for schema, check in schemas().items() if check.is_valid(example)] == [f"Assessment-{name}"]
     assert accepted(example)
 
 
@@ -51,7 +58,7 @@ def test_schema_and_reader_accept_the_same_answers(name: str, data: st.DataObjec
 
     # A schema cannot say that one of the answers is more than null.
     said_nothing = all(answer is None for answer in given_.values())
-    assert accepted(payload) is (SCHEMAS[f"Assessment-{name}"].is_valid(payload) and not said_nothing)
+    assert accepted(payload) is (schemas()[f"Assessment-{name}"].is_valid(payload) and not said_nothing)
 
 
 def test_an_instrument_that_is_switched_off_is_in_no_schema() -> None:
