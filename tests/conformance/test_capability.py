@@ -21,7 +21,7 @@ from tests.conftest import BASE, serving
 FHIR = f"{BASE}/fhir"
 PARAMETERS = load_parameters()
 # How many searches are under way at once; the application is one process.
-AT_ONCE = 8
+AT_ONCE = 40
 MODIFIERS = re.compile(r"Modifiers: ([^.]*)\.")
 PREFIXES = re.compile(r"Prefixes: ([^.]*)\.")
 SAMPLE = {
