@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import and_, delete, func, insert, or_, select, update
+from sqlalchemy import and_, case, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store.feed import Written
@@ -143,10 +143,9 @@ async def extend(connection: AsyncConnection, state: State, until: int) -> State
 
 async def next_due(connection: AsyncConnection, now: int) -> int | None:
     """When something becomes due by time alone: one that waits to be tried again, a heartbeat, an end, a lease."""
-    found = []
-    for column in (_STATE.c.not_before, _STATE.c.heartbeat_at, _STATE.c.ends_at, _STATE.c.leased_until):
-        own = (_STATE.c.status.in_(COUNTED), column > now)
-        found.append(await connection.scalar(select(func.min(column)).where(*own)))
+    moments = (_STATE.c.not_before, _STATE.c.heartbeat_at, _STATE.c.ends_at, _STATE.c.leased_until)
+    soonest = [func.min(case((moment > now, moment))) for moment in moments]
+    found = (await connection.execute(select(*soonest).where(_STATE.c.status.in_(COUNTED)))).one()
     return min((int(each) for each in found if each is not None), default=None)
 
 

@@ -7,6 +7,7 @@ processes have written. A ring may be lost with a connection, so whoever waits l
 """
 
 import asyncio
+import math
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -45,6 +46,9 @@ class Bell:
         self._told.set()
         self._own = uuid.uuid4().hex
         self._task: asyncio.Task[None] | None = None
+        # When this process was woken last, and the time it is to be woken again for what has rung since.
+        self._woken_at = -math.inf
+        self._later: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> "Bell":
         if not self._database.is_sqlite:
@@ -54,6 +58,8 @@ class Bell:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._later:
+            self._later.cancel()
         if self._task:
             # A command ends as soon as it has written: the others are to hear of that.
             if not self._database.is_sqlite:
@@ -75,6 +81,17 @@ class Bell:
         return self._rung
 
     def _wake(self) -> None:
+        """At once, or with all that rings soon after it: whoever looks for each write takes more than the write."""
+        if self._later is None:
+            loop = asyncio.get_running_loop()
+            left = self._woken_at + _BETWEEN_RINGS - loop.time()
+            if left > 0:
+                self._later = loop.call_later(left, self._wake_now)
+            else:
+                self._wake_now()
+
+    def _wake_now(self) -> None:
+        self._later, self._woken_at = None, asyncio.get_running_loop().time()
         rung, self._rung = self._rung, asyncio.Event()
         rung.set()
 

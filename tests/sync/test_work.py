@@ -188,6 +188,22 @@ async def test_what_is_rung_just_before_the_end_is_heard(database: Database, bar
         await until(mark.is_set)
 
 
+async def test_who_rings_again_and_again_is_heard_at_once_and_once_more() -> None:
+    bell = own_bell()
+    first = bell.mark()
+
+    bell.ring()
+    second = bell.mark()
+    for _ in range(10):
+        bell.ring()
+
+    assert first.is_set()
+    assert not second.is_set()
+    await asyncio.wait_for(second.wait(), 5)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(bell.mark().wait(), 0.2)
+
+
 async def test_a_worker_that_is_woken_while_it_is_stopped_stops(bare_database_url: str) -> None:
     bell = own_bell()
     async with asyncio.timeout(5), working(bell, {}):
