@@ -1,7 +1,6 @@
 """Posted profiles, value sets and code systems take part in validation: here, in other processes, after a restart."""
 
 import asyncio
-import gc
 import json
 import time
 from collections.abc import AsyncIterator, Coroutine
@@ -305,28 +304,23 @@ async def test_a_large_posted_profile_does_not_keep_others_waiting(client: httpx
     slices = [element(f"Observation.component:s{n}.code.text", min=1) for n in range(300)]
     many = profile(FINAL, element("Observation.component", **SLICED), *slices)
 
-    judged, while_judging = await longest_wait(client, put(client, many, "final"))
-    checked, while_building = await longest_wait(client, client.post("/fhir/Observation", json=AMENDED))
+    judged, while_judging = await read_meanwhile(client, put(client, many, "final"))
+    checked, while_building = await read_meanwhile(client, client.post("/fhir/Observation", json=AMENDED))
 
     assert (judged.status_code, checked.status_code) == (201, 201)
-    # 0.1 and 0.2 s on two busy cores: the threads take turns. Both together take several times as long.
-    assert max(while_judging, while_building) < 1
+    # 6 and 13: the threads take turns. One or two where everybody waits for the work.
+    assert min(while_judging, while_building) > 2
 
 
-async def longest_wait(
+async def read_meanwhile(
     client: httpx.AsyncClient, request: Coroutine[Any, Any, httpx.Response]
-) -> tuple[httpx.Response, float]:
-    """The answer to a request, and how long a read had to wait at most meanwhile."""
-    # As the command does it: what other tests have left must not be gone through by the garbage collector.
-    gc.collect()
-    gc.freeze()
-    task, longest = asyncio.create_task(request), 0.0
+) -> tuple[httpx.Response, int]:
+    """The answer to a request, and how many reads were answered meanwhile."""
+    task, count = asyncio.create_task(request), 0
     while not task.done():
-        started = time.perf_counter()
         await client.get("/fhir/Patient/none")
-        longest = max(longest, time.perf_counter() - started)
-    gc.unfreeze()
-    return task.result(), longest
+        count += 1
+    return task.result(), count
 
 
 async def test_packages_hold_and_keep_their_definitions(database_url: str, tmp_path: Path) -> None:
