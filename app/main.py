@@ -27,6 +27,7 @@ from app.mapping.questionnaires.questionnaire import questionnaires
 from app.outbound import Guard, Secrets
 from app.outbound.addresses import parse_networks
 from app.pain.content import Content, load_content
+from app.rights import records
 from app.routers import (
     audit,
     bundles,
@@ -305,7 +306,7 @@ def _assemble(settings: Settings, validator: Definitions, now: Callable[[], int]
             _extraction(settings, searcher, validator),
             own,
             ring=bell.ring,
-            rules=(subscriptions.rule(searcher, guard, sealing, own_base(settings), now),),
+            rules=(subscriptions.rule(searcher, guard, sealing, own_base(settings), now), records.rule),
             seals=seals(sealing),
         ),
         recorder=Recorder(database),

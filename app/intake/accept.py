@@ -276,7 +276,8 @@ class Intake:
         ruled = [await self._ruled(write, caller) for write in writes]
         found = _without_errors([[*issues, *more] for issues, more in zip(sound, ruled, strict=True)])
         if caller.provenance:
-            _without_errors([self.checker.problems(caller.provenance.checked)])
+            said = Write("POST", PROVENANCE, tree=caller.provenance.checked)
+            _without_errors([[*self.checker.problems(caller.provenance.checked), *await self._ruled(said, caller)]])
         named = [replace(w, id=w.id or id_) for w, id_ in zip(writes, made.foreseen, strict=True)]
         about = await self.definitions.judge(named)
         return _without_errors([[*issues, *more] for issues, more in zip(found, about, strict=True)])

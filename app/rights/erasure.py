@@ -14,6 +14,7 @@ from app.intake.accept import Intake
 from app.intake.writes import Caller, Write, Written
 from app.rights.person import PATIENT
 from app.rights.plan import Finder, Plan, Shared
+from app.rights.records import is_record
 from app.store import erasing
 from app.store.database import Connection, Database
 from app.store.idempotency import Answer
@@ -122,4 +123,5 @@ def _writes(plan: Plan) -> Sequence[Write]:
 def _without(shared: Shared) -> Write:
     held, text = shared.held, lossless.dumps(shared.tree)
     tree = lossless.parse_object(text)
-    return Write("PUT", held.type, held.id, text, tree, if_match=held.version, path=_name(shared))
+    name, own = _name(shared), is_record(tree)
+    return Write("PUT", held.type, held.id, text, tree, if_match=held.version, path=name, is_local=own)

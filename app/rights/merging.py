@@ -12,22 +12,22 @@ from dataclasses import dataclass, field, replace
 from app.fhir import json as lossless
 from app.fhir.instants import instant
 from app.fhir.outcomes import Conflict, Issue, TooLarge, Unprocessable
+from app.fhir.provenance import TYPE as PROVENANCE
 from app.fhir.references import local
 from app.intake.accept import Answers, Intake
 from app.intake.writes import Caller, Write
-from app.profiles import package, toml_files
+from app.profiles import toml_files
 from app.rights.links import REPLACED, REPLACES, Tree, linked, others, pointed
 from app.rights.parting import Parting
 from app.rights.person import PATIENT, identifiers_of
+from app.rights.records import RECORD, code_of
 from app.store.database import Connection, Database
 from app.store.idempotency import Answer
 from app.store.references import LASTING, referring
 from app.store.repository import Stored
 from app.store.search import Searcher, search
 
-RECORD = f"{package()['canonical']}/rights-record"
 MERGED, REVERSED = "merge", "unmerge"
-_PROVENANCE = "Provenance"
 _MOST_RECORDS = 1_000
 
 
@@ -46,7 +46,7 @@ class Moves:
     def moved(self) -> Mapping[str, int]:
         """How many resources of each type change, without the two patients."""
         own = {("Patient", self.source.id), ("Patient", self.target.id)}
-        return Counter(one.type for one in self.writes if (one.type, one.id) not in own and one.type != _PROVENANCE)
+        return Counter(one.type for one in self.writes if (one.type, one.id) not in own and one.type != PROVENANCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +131,15 @@ class Merging:
             ],
         }
         text = lossless.dumps(tree)
-        return Write("POST", _PROVENANCE, "", text, lossless.parse_object(text), path="record", is_local=True)
+        return Write("POST", PROVENANCE, "", text, lossless.parse_object(text), path="record", is_local=True)
 
     async def _records(self, connection: Connection, source: str, target: str) -> list[Tree]:
         """Of the merges of the two since the last reversal, oldest first."""
         asked = [("_tag", f"{RECORD}|"), ("entity", f"{PATIENT}/{source}"), ("_sort", "_lastUpdated")]
-        query = replace(self.searcher.parse(_PROVENANCE, asked, strict=True), count=_MOST_RECORDS)
+        query = replace(self.searcher.parse(PROVENANCE, asked, strict=True), count=_MOST_RECORDS)
         found = [_tree(one) for one in (await search(connection, query)).matches]
         of_both = [one for one in found if _entities(one) == [source, target]]
-        last = max((place for place, one in enumerate(of_both) if _code(one) == REVERSED), default=-1)
+        last = max((place for place, one in enumerate(of_both) if code_of(one) == REVERSED), default=-1)
         return of_both[last + 1 :]
 
 
@@ -191,10 +191,6 @@ def _entities(record: Tree) -> list[str]:
     """The ids of the patients of a record; anybody may write one, with others or none."""
     found = (local(str(each["what"].get("reference", "")), "") for each in record.get("entity", ()))
     return [key[1] if key else "" for key in found]
-
-
-def _code(record: Tree) -> str:
-    return next((str(each["code"]) for each in record["meta"]["tag"] if each.get("system") == RECORD), "")
 
 
 def _put(stored: Stored, text: bytes) -> Write:

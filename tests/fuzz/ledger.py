@@ -34,7 +34,8 @@ class Ledger:
         """Remember what an answer acknowledges; answers the references written to."""
         if not 200 <= answer.status < 300 or request.method in ("GET", "HEAD", "OPTIONS"):
             return []
-        found = list(_acknowledged(request, answer))
+        # Of a ViewDefinition, which is no type of R4, only the current version is kept.
+        found = [each for each in _acknowledged(request, answer) if each[0][0] != "ViewDefinition"]
         for key, version, written in found:
             # The same version may be acknowledged again: an update that changes nothing, an Idempotency-Key.
             self.versions.setdefault(key, {}).setdefault(version, written)
