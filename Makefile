@@ -7,7 +7,7 @@ CLIENTS := build/clients
 CLIENTS_NODE := tests/clients/node
 CORPUS ?= ../shared/validation
 
-.PHONY: help run test check audit secrets sbom fuzz demo examples clients faults faults-full interop agreement oracle roundtrip bench-validation lock
+.PHONY: help run test check audit secrets sbom fuzz demo examples browser clients faults faults-full interop agreement oracle roundtrip bench-validation lock
 
 help:
 	@echo "make run        install and serve on http://127.0.0.1:8000 (HOST, PORT, DERMATOME_* override)"
@@ -17,6 +17,7 @@ help:
 	@echo "make sbom       what the service is made of, as CycloneDX: build/dermatome.cdx.json"
 	@echo "make fuzz       attack a running service: SECONDS (per database) and SEED override; REPLAY=file sends again what failed"
 	@echo "make examples   the examples that analyse an export: DuckDB, Polars, Spark (needs a JDK)"
+	@echo "make browser    the console in a real browser, wide and narrow, light and dark (needs chromium)"
 	@echo "make clients    a Python and a TypeScript client, generated of the OpenAPI document, create, read and search"
 	@echo "make faults     sync under a bad network, kills, storms and a full disk: 3 seeds; SEEDS, RESOURCES override"
 	@echo "make faults-full  the same over 20 seeds of 10,000 resources each"
@@ -59,6 +60,9 @@ demo: $(VENV)/installed
 
 examples: $(VENV)/installed-examples
 	@$(BIN)/python -m pytest -m examples --numprocesses=0 tests/examples
+
+browser: $(VENV)/installed-dev $(NODE)/node_modules/installed
+	@$(BIN)/python -m pytest -m browser --numprocesses=0 tests/browser
 
 clients: $(VENV)/installed-dev $(CLIENTS)/installed $(CLIENTS_NODE)/node_modules/installed
 	@$(BIN)/python -m tests.clients $(CURDIR)/$(CLIENTS)/bin/python

@@ -33,6 +33,7 @@ from app.routers import (
     bundles,
     cds,
     cohort,
+    console,
     errors,
     exports,
     fhir,
@@ -74,6 +75,7 @@ from app.store.listening import Bell
 from app.store.parameters import SearchParameters, load_parameters
 from app.store.search import Searcher
 from app.store.search.bounds import Bounds
+from app.store.statistics import Statistics
 from app.store.waiting import Waiters
 from app.sync.admission import problems_here
 from app.sync.clients import Clients
@@ -118,6 +120,7 @@ _ROUTERS = (
     metrics.router,
     guide.router,
     reference.router,
+    console.router,
     smart.router,
 )
 
@@ -159,6 +162,8 @@ def create_app(settings: Settings, *, now: Callable[[], int] = clock) -> FastAPI
             await stack.enter_async_context(_in_background(service.reindexer))
             forgetting = Forgetting(service.database, now, settings.idempotency_days)
             await stack.enter_async_context(_in_background(forgetting))
+            if not service.database.is_sqlite:
+                await stack.enter_async_context(_in_background(Statistics(service.database, service.bell)))
             await stack.enter_async_context(_in_background(Seals(service.database, now)))
             yield
 
@@ -366,7 +371,7 @@ def _supported_profiles() -> dict[str, list[str]]:
 
 
 @asynccontextmanager
-async def _in_background(worker: Worker | Reindexer | Forgetting | Seals) -> AsyncIterator[None]:
+async def _in_background(worker: Worker | Reindexer | Forgetting | Seals | Statistics) -> AsyncIterator[None]:
     task = asyncio.create_task(worker.run())
     try:
         yield

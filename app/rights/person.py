@@ -108,10 +108,10 @@ class Person:
         return any(word in text and re.search(rf"(?<!\w){re.escape(word)}(?![\w-]|\.\w)", text) for word in words)
 
     def _is_own(self, identifier: Mapping[str, Any]) -> bool:
-        return (identifier.get("system", ""), identifier.get("value")) in self.identifiers
+        return _told_by(identifier) in self.identifiers
 
     def _is_identifier(self, node: Mapping[str, Any]) -> bool:
-        return (node.get("system", ""), node.get("value")) in self.identifiers | self.ambiguous
+        return _told_by(node) in self.identifiers | self.ambiguous
 
     def _subjects(self, tree: Mapping[str, Any]) -> list[bool]:
         """Of each patient a resource is about, whether it is this one; contained ones too."""
@@ -187,3 +187,9 @@ def references_in(node: Any) -> Iterator[Mapping[str, Any]]:
     elif isinstance(node, list):
         for one in node:
             yield from references_in(one)
+
+
+def _told_by(node: Mapping[str, Any]) -> tuple[str, str]:
+    """System and value of what may be an identifier; other things have values of other kinds."""
+    system, value = node.get("system", ""), node.get("value")
+    return (system, value) if isinstance(system, str) and isinstance(value, str) else ("", "")

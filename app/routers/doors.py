@@ -54,6 +54,8 @@ DOORS = (
     Door("/cds-services", Asks.NOTHING, methods=_READ),
     Door("/cds-services", Asks.CALLING, is_tree=True),
     Door("/guide", Asks.NOTHING, is_tree=True, methods=_READ),
+    # Nothing of a patient is in the page; what it shows it asks for with the token it was given.
+    Door("/console", Asks.NOTHING, is_tree=True, methods=_READ),
     # Rest-hooks of other servers carry the secret of their target.
     Door("/sync/notifications", Asks.ITS_OWN, is_tree=True, methods=("POST", "PUT")),
     *(Door(path, Asks.DOCUMENTS, is_tree=True, methods=_READ) for path in ("/docs", "/redoc", "/openapi.json")),

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from app.export.asked import Asked
@@ -34,9 +34,23 @@ _MEDIA_TYPES = {
 }
 # Packed already.
 _DENSE = ("parquet",)
+_After = Query("", max_length=64, description="Only exports older than this one: the `next` of the page before.")
+_Limit = Query(100, ge=1, le=1000, alias="_count", description="Exports per page.")
 _GONE = "There is no such export here: it was never asked for, was called off, or its time is over."
 # Seconds until a client asks again: a part of the time it has waited, so that nobody waits long for what is soon there.
 _SOONEST, _LATEST, _PART = 1, 60, 10
+
+
+@router.get("", summary="The exports of whoever asks, newest first; an administrator sees everybody's")
+async def listed(request: Request, after: str = _After, limit: int = _Limit) -> Response:
+    exchange.require_known(request, "after", "_count")
+    owner = None if exchange.principal(request).is_admin else exchange.owner(request)
+    async with service(request).database.reading() as connection:
+        before = await _job(request, connection, after) if after else None
+        found = await exports.page(connection, owner_subject=owner, after=before, limit=limit)
+    about(request, "exports")
+    items = [_told(f"{public_base(request)}/exports", one) for one in found]
+    return JSONResponse({"items": items, "next": found[-1].id if len(found) == limit else None})
 
 
 @router.get("/{job}", summary="How far an export is, or its manifest when it is complete")
@@ -88,6 +102,21 @@ async def file(request: Request, job: str, name: str) -> Response:
     media_type = _media_type(name, one.kind, Asked.parse(found.asked))
     content = Content(f"{job}/{name}", media_type, one.bytes, one.sha256, is_dense=name.endswith(_DENSE))
     return sending(request, content)
+
+
+def _told(place: str, job: ExportJob) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "status": f"{place}/{job.id}",
+        "request": Asked.parse(job.asked).request,
+        "state": job.state,
+        "done": job.done,
+        "total": max(job.total, job.done),
+        "requested_at": instant(job.requested_at),
+        "finished_at": instant(job.finished_at) if job.finished_at else None,
+        "expires_at": instant(job.expires_at) if job.expires_at else None,
+        "reason": job.reason or None,
+    }
 
 
 async def _job(request: Request, connection: Connection, job: str) -> ExportJob:

@@ -70,6 +70,7 @@ async def read(request: Request, view_id: str) -> Response:
     exchange.require_acceptable(request)
     if view_id in ready_views():
         return _answer(request, Answer(200, lossless.dumps(ready_views()[view_id])))
+    exchange.require_id(view_id)
     rights.require("r", _TYPE)
     async with service(request).database.reading() as connection:
         found = await views.read(connection, view_id)
@@ -97,6 +98,7 @@ async def update(request: Request, view_id: str) -> Response:
 @router.delete("/{view_id:id}", summary="Remove a ViewDefinition")
 async def delete(request: Request, view_id: str) -> Response:
     exchange.require_known(request)
+    exchange.require_id(view_id)
     rights.require("d", _TYPE)
     _require_own(view_id)
     wanted = exchange.if_match(request)

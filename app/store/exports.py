@@ -6,7 +6,7 @@ What workers do with them is in app/store/exporting.py; which resources they rea
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import case, delete, func, insert, select, update
+from sqlalchemy import case, delete, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store.clock import later, now
@@ -49,6 +49,19 @@ async def read(connection: AsyncConnection, job: str) -> ExportJob | None:
     """The job, None if there is none of that id, or none any more: one that was cancelled is as good as gone."""
     row = (await connection.execute(select(_JOB).where(_JOB.c.id == job, _JOB.c.state != "cancelled"))).first()
     return ExportJob(**row._mapping) if row else None
+
+
+async def page(
+    connection: AsyncConnection, *, owner_subject: str | None, after: ExportJob | None, limit: int
+) -> list[ExportJob]:
+    """Jobs, newest first, without those that were cancelled. owner_subject: whose, None for everybody's; after: the one
+    before the page."""
+    own = [_JOB.c.state != "cancelled"] + ([_JOB.c.owner_subject == owner_subject] if owner_subject is not None else [])
+    if after:
+        own.append(tuple_(_JOB.c.requested_at, _JOB.c.id) < (after.requested_at, after.id))
+    order = (_JOB.c.requested_at.desc(), _JOB.c.id.desc())
+    rows = await connection.execute(select(_JOB).where(*own).order_by(*order).limit(limit))
+    return [ExportJob(**row._mapping) for row in rows]
 
 
 async def files(connection: AsyncConnection, job: str) -> list[ExportFile]:

@@ -33,7 +33,11 @@ def _complaints(request: Request, answer: Answer) -> Iterator[str]:
         return
     if answer.seconds > SLOWEST_SECONDS:
         yield f"slow: {answer.seconds:.1f} s"
-    if answer.status >= 500 and not (answer.status == 503 and "retry-after" in answer.headers):
+    # 501 is the answer to a transfer coding that nobody understands (RFC 9112, 6.1).
+    is_fine = (answer.status == 503 and "retry-after" in answer.headers) or (
+        answer.status == 501 and request.header("Transfer-Encoding") not in ("", "chunked")
+    )
+    if answer.status >= 500 and not is_fine:
         yield f"server error: {answer.status}"
     if answer.status == 429 and "retry-after" not in answer.headers:
         yield "outcome: 429 without Retry-After"

@@ -30,6 +30,9 @@ FOUND = [
     Request("POST", "/sync/targets/%00/pull"),
     Request("POST", "/sync/notifications/%00"),
     Request("GET", "/exports/%00"),
+    Request("GET", "/exports?after=%00"),
+    Request("GET", "/fhir/ViewDefinition/%00"),
+    Request("DELETE", "/fhir/ViewDefinition/%00"),
     Request("GET", "/pain/assessments/%00"),
 ]
 

@@ -2,11 +2,14 @@
 
 import base64
 import json
+from typing import Any
 
 import httpx
 import pytest
 
 from app.keeping_commands.checking import check
+from app.rights.person import Person
+from app.store.parameters import load_parameters
 from tests.builders import MEDICAL_RECORD, Json, bundle, observation, patient
 from tests.rights.test_erase import (
     NAME,
@@ -157,3 +160,12 @@ async def test_where_else_the_patient_is_named_is_told(client: httpx.AsyncClient
         "Subscription/s",
         "DetectedIssue/uri",
     }
+
+
+@pytest.mark.parametrize("value", [["1"], {"a": 1}, 1, None])
+def test_what_has_a_value_of_another_kind_is_no_identifier(value: Any) -> None:
+    base = "http://dermatome.test/fhir"
+    person = Person("p", frozenset({("", "number-1")}), load_parameters(), base)
+
+    assert person.places({"resourceType": "Basic", "a": {"system": ["x"], "value": value}}) == []
+    assert person.places({"resourceType": "Basic", "a": {"value": "number-1"}}) == ["Basic.a"]

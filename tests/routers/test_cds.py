@@ -216,7 +216,9 @@ async def test_feedback_is_kept_without_anybodys_words(
 
     assert (answer.status_code, answer.content) == (200, b"")
     assert "Zebedee" not in capsys.readouterr().err
-    for changes in ({"card": "1"}, {"outcome": "ignored"}, {"outcome": "accepted"}, {"outcomeTimestamp": "today"}):
+    wrong: list[Json] = [{"card": "1"}, {"outcome": "ignored"}, {"outcome": "accepted"}, {"outcomeTimestamp": "today"}]
+    wrong += [{"acceptedSuggestions": each} for each in (5, [1], {"id": "1"})] + [{"overrideReason": 5}]
+    for changes in wrong:
         refused = await client.post(f"{SIGN}/feedback", json={"feedback": [FEEDBACK | changes]})
         assert refused.status_code == 400, changes
         assert expressions(refused)[0].startswith("feedback[0].")

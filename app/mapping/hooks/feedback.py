@@ -38,10 +38,10 @@ def read_feedback(tree: Mapping[str, Any]) -> list[Feedback]:
 
 def _one(row: Any, place: str, issues: list[Issue]) -> Feedback:
     row = row if isinstance(row, Mapping) else {}
-    issues += [Issue("value", told, f"{place}.{key}") for key, told in _wrong(row)]
-    reason = row.get("overrideReason") or {}
-    accepted = row.get("acceptedSuggestions") or []
-    return Feedback(str(row.get("card")), str(row.get("outcome")), _reason(reason), len(accepted))
+    wrong = [Issue("value", told, f"{place}.{key}") for key, told in _wrong(row)]
+    issues += wrong
+    accepted = [] if wrong else row.get("acceptedSuggestions", [])
+    return Feedback(str(row.get("card")), str(row.get("outcome")), _reason(row.get("overrideReason")), len(accepted))
 
 
 def _wrong(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
