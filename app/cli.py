@@ -15,6 +15,7 @@ from app import access_commands, audit_commands, sync_commands, validate_files
 from app.export_command import export
 from app.guide.site import PACKAGE, Site
 from app.keeping_commands import backup, check, restore
+from app.load_command import load
 from app.main import clock, create_app, load_clinic, open_database
 from app.mapping.questionnaires.questionnaire import questionnaires
 from app.pain.content import load_content
@@ -39,6 +40,7 @@ app.add_typer(access_commands.app, name="access")
 app.add_typer(audit_commands.app, name="audit")
 app.add_typer(sync_commands.app, name="sync")
 app.command()(export)
+app.command()(load)
 for _command in (backup, restore, check):
     app.command()(_command)
 UnknownProfiles = Literal["warning", "error"]

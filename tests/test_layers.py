@@ -16,6 +16,7 @@ ROWS = (
         "validate_files",
         "sync_commands",
         "export_command",
+        "load_command",
         "access_commands",
         "audit_commands",
         "keeping_commands",
@@ -29,7 +30,7 @@ ROWS = (
     {"terminology"},
     {"pain"},
     {"fhir"},
-    {"profiles", "settings", "outbound", "logs", "starting"},
+    {"profiles", "settings", "outbound", "logs", "starting", "console"},
 )
 ROW = {name: row for row, names in enumerate(ROWS) for name in names}
 MODULES = sorted(path for path in APP.rglob("*.py") if path != APP / "__init__.py")

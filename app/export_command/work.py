@@ -1,10 +1,9 @@
 """An export from kick-off to the last file. What fails for a while is tried again; what was read is not read again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TypeVar
 
 from rich.markup import escape
 from rich.progress import (
@@ -20,11 +19,7 @@ from rich.progress import Progress as Bar
 
 from app.export_command.folder import Damaged, Folder, Item
 from app.outbound.bulk import BulkServer, Progress, Unanswered
-from app.sync.health import jittered
-
-_ATTEMPTS = 8
-_LONGEST_WAIT, _LONGEST_ASKED = 30.0, 300.0
-T = TypeVar("T")
+from app.sync.again import LONGEST_ASKED, persistently
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +35,7 @@ async def run(server: BulkServer, folder: Folder, kickoff: Kickoff, *, keeps: bo
     """Leave every file of the export in the folder. keeps: the server's files stay there. Raises Unanswered, Damaged
     and Unfit; the next run goes on from there."""
     if not folder.place:
-        folder.place = await _persistently(
+        folder.place = await persistently(
             lambda: server.kick_off(kickoff.path, kickoff.query, is_lenient=kickoff.is_lenient)
         )
         folder.save()
@@ -52,7 +47,7 @@ async def run(server: BulkServer, folder: Folder, kickoff: Kickoff, *, keeps: bo
                 await _fetched(server, folder, item, bar)
     folder.finish()
     if not keeps:
-        await _persistently(lambda: server.forget(folder.place))
+        await persistently(lambda: server.forget(folder.place))
 
 
 async def _wait(server: BulkServer, folder: Folder, bar: Bar) -> None:
@@ -60,10 +55,10 @@ async def _wait(server: BulkServer, folder: Folder, bar: Bar) -> None:
     if folder.manifest is not None:
         return
     task = bar.add_task("made", total=None)
-    while isinstance(found := await _persistently(lambda: server.look(folder.place)), Progress):
+    while isinstance(found := await persistently(lambda: server.look(folder.place)), Progress):
         told = f"made ({escape(found.told)})" if found.told else "made"
         bar.update(task, description=told, total=None if found.share is None else 1, completed=found.share or 0)
-        await asyncio.sleep(min(found.after, _LONGEST_ASKED))
+        await asyncio.sleep(min(found.after, LONGEST_ASKED))
     bar.update(task, description="made", total=1, completed=1)
     folder.manifest = found
     folder.save()
@@ -73,7 +68,7 @@ async def _fetched(server: BulkServer, folder: Folder, item: Item, bar: Bar) -> 
     """Read a file; one that came damaged is read again, from its beginning."""
     task = bar.add_task(item.name, total=None)
     for is_last in (False, False, True):
-        sha256 = await _persistently(lambda: _read(server, folder, item, bar, task))
+        sha256 = await persistently(lambda: _read(server, folder, item, bar, task))
         try:
             await asyncio.to_thread(folder.keep, item, sha256)
             return
@@ -105,15 +100,3 @@ async def _read(server: BulkServer, folder: Folder, item: Item, bar: Bar, task: 
     if opened.size is not None and part.stat().st_size != opened.size:
         raise Unanswered("the server broke off in a file", is_passing=True)
     return opened.sha256
-
-
-async def _persistently(do: Callable[[], Awaitable[T]]) -> T:
-    """Do it, again where it may help. Raises Unanswered."""
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            return await do()
-        except Unanswered as error:
-            if not error.is_passing or attempt == _ATTEMPTS:
-                raise
-            await asyncio.sleep(max(min(error.after, _LONGEST_ASKED), jittered(attempt, _LONGEST_WAIT)))
-    raise AssertionError("an attempt either answers or raises")

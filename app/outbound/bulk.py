@@ -23,11 +23,11 @@ _PERCENT = re.compile(r"(\d[\d,]*) of (\d[\d,]*)|(\d{1,3})(?:\.\d+)? ?%")
 
 class Unanswered(Exception):
     """There is no answer that can be used; the text says why. is_passing: asking again later may help; after: seconds
-    that the server wants to be left alone, 0 where it said nothing."""
+    that the server wants to be left alone, 0 where it said nothing; status: of the answer, 0 where there was none."""
 
-    def __init__(self, reason: str, *, is_passing: bool, after: float = 0) -> None:
+    def __init__(self, reason: str, *, is_passing: bool, after: float = 0, status: int = 0) -> None:
         super().__init__(reason)
-        self.is_passing, self.after = is_passing, after
+        self.is_passing, self.after, self.status = is_passing, after, status
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +113,25 @@ class BulkServer:
         """Tell the server that its files are needed no more."""
         await self._ask("DELETE", place, {"Accept": "application/fhir+json"})
 
-    async def _ask(self, method: str, address: str, headers: Mapping[str, str]) -> tuple[httpx.Response, bytes]:
+    async def take(self, bundle: bytes, key: str) -> Mapping[str, Any]:
+        """Post a batch or transaction; answers the Bundle of its answers. key: the same for the same request, which is
+        then done once however often it is sent."""
+        headers = {"Content-Type": "application/fhir+json", "Accept": "application/fhir+json", "Idempotency-Key": key}
+        _, body = await self._ask("POST", str(self._base).rstrip("/"), headers, bundle)
+        try:
+            told = json.loads(body)
+        except ValueError:
+            told = None
+        if not isinstance(told, dict) or not isinstance(told.get("entry", []), list):
+            raise Unanswered("the server answers with something that is no Bundle", is_passing=True)
+        return told
+
+    async def _ask(
+        self, method: str, address: str, headers: Mapping[str, str], content: bytes | None = None
+    ) -> tuple[httpx.Response, bytes]:
         given = {"Accept-Encoding": "identity", **headers, **self._own(address)}
         try:
-            async with self._client.stream(method, address, headers=given) as response:
+            async with self._client.stream(method, address, headers=given, content=content) as response:
                 if not response.is_success:
                     raise await _refused(response)
                 return response, await bounded(response, _MOST_BYTES)
@@ -153,7 +168,7 @@ async def _refused(response: httpx.Response) -> Unanswered:
     finally:
         await response.aclose()
     reason = f"the server answers {status}" + (f": {said}" if said else "")
-    return Unanswered(reason, is_passing=status in _PASSING, after=_after(response))
+    return Unanswered(reason, is_passing=status in _PASSING, after=_after(response), status=status)
 
 
 def _away(error: Exception) -> Unanswered:
