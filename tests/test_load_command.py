@@ -65,7 +65,10 @@ def test_what_stands_in_a_folder_is_there(server: Process, tmp_path: Path) -> No
 
     assert (done.returncode, done.stderr) == (0, "")
     assert "243 created" in done.stdout
-    assert (count(server, "Patient?_lastUpdated=gt2000"), count(server, "Observation?_lastUpdated=gt2000")) == (123, 120)
+    assert (count(server, "Patient?_lastUpdated=gt2000"), count(server, "Observation?_lastUpdated=gt2000")) == (
+        123,
+        120,
+    )
     assert not (tmp_path / "state").exists()
     again = loaded(server, tmp_path / "state", str(folder))
     assert "242 updated, or there already" in again.stdout

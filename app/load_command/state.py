@@ -19,9 +19,9 @@ class Unfit(Exception):
 
 @dataclass(slots=True)
 class State:
-    """into: the server. key: what tells this load from another one of the same files. done: file -> the place of what was not sent yet; stamps: file -> what tells another content.
-    refused: of what is not there, where it stands and what the server said. counts: status -> how many; rounds: how
-    often what was refused was sent again."""
+    """into: the server. key: what tells this load from another one of the same files. done: file -> the place of what
+    was not sent yet; stamps: file -> what tells another content. refused: of what is not there, where it stands and
+    what the server said. counts: status -> how many; rounds: how often what was refused was sent again."""
 
     folder: Path
     into: str

@@ -1,6 +1,8 @@
 """Two services, one that tells the other, and a browser that looks at the first."""
 
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +16,8 @@ from playwright.async_api import Browser, Page, async_playwright
 from tests.browser import course
 from tests.builders import observation, patient
 from tests.processes import Process, free_port
+from tests.security.sides import clients_file
+from tests.security.signers import private_keys
 
 AXE = Path(__file__).parent.parent / "interop" / "node" / "node_modules" / "axe-core" / "axe.min.js"
 _TARGET = """
@@ -134,3 +138,21 @@ async def looking(browser: Browser, scene: Scene, request: pytest.FixtureRequest
     yield made
     await context.close()
     assert made.wrong == []
+
+
+@pytest.fixture(scope="session")
+def guarded(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """A service that asks for tokens, and one that lets read patients and nothing else."""
+    folder = tmp_path_factory.mktemp("guarded")
+    more = {
+        "DERMATOME_AUTH": "smart",
+        "DERMATOME_KEYS": str(folder / "keys"),
+        "DERMATOME_CLIENTS": str(clients_file(folder, {"desk": "system/Patient.rs"})),
+    }
+    own = folder / "own.jwks"
+    own.write_text(private_keys("desk"))
+    with _serving(sqlite_template, folder, "guarded", more) as process:
+        asking = [sys.executable, "-m", "app", "access", "token", "desk", "--key", str(own)]
+        base = ["--url", f"{process.base}/fhir", "--scope", "system/Patient.rs"]
+        done = subprocess.run([*asking, *base], capture_output=True, text=True, timeout=60, check=True)
+        yield process.base, done.stdout.strip()

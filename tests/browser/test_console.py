@@ -208,3 +208,21 @@ async def test_a_keyboard_reaches_the_content_first_and_every_page(looking: Look
         await looking.page.keyboard.press("Enter")
         await expect(looking.page.locator("main h1")).to_have_text(name)
         assert await looking.page.title() == f"{name} – Dermatome console"
+
+
+async def test_a_token_shows_what_it_is_good_for_and_nothing_else(looking: Looking, guarded: tuple[str, str]) -> None:
+    looking.base, token = guarded
+    await looking.open("patients")
+    await expect(looking.page.locator("main h1")).to_have_text("A token is needed")
+
+    await looking.page.get_by_role("button", name="Token").click()
+    await looking.page.get_by_role("textbox", name="Token").fill(token)
+    await looking.page.keyboard.press("Enter")
+    await expect(looking.page.locator("main h1")).to_have_text("Patients")
+
+    await looking.page.get_by_role("link", name="Sync", exact=True).click()
+    await expect(looking.page.locator("main h1")).to_have_text("Not allowed")
+    assert await looking.violations() == []
+    kept = "[localStorage.length, sessionStorage.length, document.cookie]"
+    assert await looking.page.evaluate(kept) == [0, 0, ""]
+    looking.wrong.clear()  # the browser tells of every answer 401 and 403

@@ -18,7 +18,7 @@ import pytest
 from tests.builders import Json, bundle, entry, observation, patient
 from tests.processes import Process, free_port
 from tests.security.sides import clients_file
-from tests.security.signers import key
+from tests.security.signers import private_keys
 
 SMART_FETCH = Path(sys.executable).parent / "smart-fetch"
 SURVEY = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "survey"}]}
@@ -93,7 +93,7 @@ def test_smart_fetch_signs_in_and_exports_what_its_scopes_name(protected: Proces
     """It asks for a scope of every type that it knows, and gets those that are registered for it."""
     base = f"{protected.base}/fhir"
     jwks = tmp_path / "own.jwks"
-    jwks.write_text(_private("ehr"))
+    jwks.write_text(private_keys("ehr"))
     asking = [sys.executable, "-m", "app", "access", "token", "ehr", "--key", str(jwks), "--url", base]
     token = subprocess.run(
         [*asking, "--scope", "system/*.cruds"], capture_output=True, text=True, timeout=60
@@ -102,7 +102,7 @@ def test_smart_fetch_signs_in_and_exports_what_its_scopes_name(protected: Proces
         entry(patient(id="1"), method="PUT", url="Patient/1"), entry(observation("Patient/1", category=[SURVEY]))
     )
     stored = httpx.post(base, json=sent, headers={"Authorization": f"Bearer {token}"}, timeout=60)
-    jwks.write_text(_private("warehouse"))
+    jwks.write_text(private_keys("warehouse"))
     signing = ("--smart-client-id", "warehouse", "--smart-key", str(jwks))
 
     found = fetched(tmp_path / "all", base, "--type", "Patient,Observation", *signing)
@@ -116,11 +116,6 @@ def test_smart_fetch_signs_in_and_exports_what_its_scopes_name(protected: Proces
     assert stored.status_code == 200
     assert sorted(name.partition("/")[0] for name in found) == ["Observation", "Patient"]
     assert without.returncode != 0
-
-
-def _private(client: str) -> str:
-    """The private key of a client, as it keeps it itself."""
-    return json.dumps({"keys": [{**key(client, "ES384").as_dict(private=True), "alg": "ES384", "key_ops": ["sign"]}]})
 
 
 def searched(base: str, type_: str) -> dict[str, Json]:

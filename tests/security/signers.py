@@ -35,6 +35,11 @@ def public(*keys: Any) -> Json:
     return {"keys": [each.as_dict(private=False) for each in keys]}
 
 
+def private_keys(client: str) -> str:
+    """The JWK Set that a client keeps itself, as text."""
+    return json.dumps({"keys": [{**key(client, "ES384").as_dict(private=True), "alg": "ES384", "key_ops": ["sign"]}]})
+
+
 def signed(by: Any, claims: Mapping[str, Any], algorithm: str = "ES256", **header: Any) -> str:
     """A token. header: replaces alg and kid, or adds to them; None leaves one out."""
     head = {"alg": algorithm, "kid": by.kid, **header}
