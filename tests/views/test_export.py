@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from app.export.asked import Asked
 from app.store import exports
 from tests.builders import observation, patient
@@ -81,3 +83,12 @@ async def test_what_cannot_be_exported_is_refused_at_once(database_url: str, tmp
     assert "codes is a collection, which CSV cannot hold" in answer.text
     assert sync.status_code == 400
     assert "respond-async" in sync.text
+
+
+async def test_a_view_by_itself_is_exported_in_the_format_of_the_address(client: httpx.AsyncClient) -> None:
+    address = "/fhir/ViewDefinition/scores/$viewdefinition-export?_format="
+
+    for asked in ("csv", "text/csv", "parquet", "ndjson"):
+        kicked = await client.get(address + asked, headers=ASYNC)
+        assert kicked.status_code == 202, kicked.text
+    assert (await client.get(f"{address}pdf", headers=ASYNC)).status_code in (400, 406)
