@@ -19,7 +19,7 @@ _GROWN = text(
          SELECT relname, reltuples, relpages, pg_relation_size(oid) / current_setting('block_size')::int AS pages
          FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace
        ) AS one
-       WHERE pages BETWEEN 1 AND 100000 AND (reltuples < 0 OR pages >= 2 * greatest(relpages, 4))"""
+       WHERE pages BETWEEN 1 AND 20000 AND (reltuples < 0 OR pages >= 2 * greatest(relpages, 4))"""
 )
 _log = structlog.get_logger()
 
@@ -50,11 +50,11 @@ class Statistics:
         async with self._database.reading() as connection:
             pages = {str(name): int(count) for name, count in await connection.execute(_GROWN)}
         grown = [each for each in self._own(pages) if pages[each] >= 2 * self._done.get(each, 0)]
-        if grown:
+        for name in grown:
+            # One at a time, since each is locked against autovacuum. The names are those of our own tables.
             async with self._database.writing() as connection:
-                # Names of our own tables, not of anybody's.
-                await connection.exec_driver_sql(f"ANALYZE (SKIP_LOCKED) {', '.join(grown)}")
-        self._done |= {name: pages[name] for name in grown}
+                await connection.exec_driver_sql(f"ANALYZE (SKIP_LOCKED) {name}")
+            self._done[name] = pages[name]
         return grown
 
     def _own(self, names: Iterable[str]) -> list[str]:
