@@ -20,6 +20,8 @@ from tests.security.sides import clients_file
 from tests.security.signers import private_keys
 
 AXE = Path(__file__).parent.parent / "interop" / "node" / "node_modules" / "axe-core" / "axe.min.js"
+# Read as HTML it would be a program.
+HOSTILE = "<img src=x onerror=\"document.title='taken'\">"
 _TARGET = """
 [[target]]
 name = "partner"
@@ -88,6 +90,7 @@ def _filled(base: str, client: httpx.Client, other: httpx.Client) -> Scene:
     client.put("/fhir/Practitioner/p", json={"resourceType": "Practitioner", "id": "p"}).raise_for_status()
     refused = observation(id="refused", performer=[{"reference": "Practitioner/p"}])
     client.put("/fhir/Observation/refused", json=refused).raise_for_status()
+    client.put("/fhir/Patient/hostile", json=patient(id="hostile", name=[{"text": HOSTILE}])).raise_for_status()
     client.put("/fhir/Patient/both", json=patient(id="both")).raise_for_status()
     _until(lambda: other.get("/fhir/Patient/both").status_code == 200)
     other.put("/fhir/Patient/both", json=patient(id="both", gender="other")).raise_for_status()

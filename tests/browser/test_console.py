@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.conftest import Looking, Scene
+from tests.browser.conftest import HOSTILE, Looking, Scene
 
 pytestmark = pytest.mark.browser
 PLACES = ("patients", "patient", "validate", "sync", "exports", "cohort")
@@ -172,9 +172,9 @@ async def test_an_export_is_begun_followed_and_taken(looking: Looking) -> None:
     await looking.page.get_by_role("button", name=re.compile("Files of")).click(timeout=60_000)
 
     async with looking.page.expect_download() as download:
-        await looking.page.get_by_role("link", name=re.compile(r"Patient \(2\)")).click()
+        await looking.page.get_by_role("link", name=re.compile(r"Patient \(3\)")).click()
     file = await (await download.value).path()
-    assert len(Path(file).read_text("utf-8").splitlines()) == 2
+    assert len(Path(file).read_text("utf-8").splitlines()) == 3
 
     await looking.page.get_by_role("button", name=re.compile("^Give")).first.click()
     await expect(looking.page.get_by_text("There is no export job.")).to_be_visible()
@@ -226,3 +226,12 @@ async def test_a_token_shows_what_it_is_good_for_and_nothing_else(looking: Looki
     kept = "[localStorage.length, sessionStorage.length, document.cookie]"
     assert await looking.page.evaluate(kept) == [0, 0, ""]
     looking.wrong.clear()  # the browser tells of every answer 401 and 403
+
+
+async def test_what_is_stored_is_shown_as_text_and_never_run(looking: Looking) -> None:
+    await looking.open("patients")
+    await looking.main.get_by_role("link", name=HOSTILE).click()
+
+    await expect(looking.page.locator("main h1")).to_have_text(HOSTILE)
+    assert await looking.main.locator("img").count() == 0
+    assert await looking.page.title() == f"{HOSTILE} – Dermatome console"
