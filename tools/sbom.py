@@ -2,8 +2,8 @@
 
     python -m tools.sbom [FILE]
 
-The same lock gives the same bytes, so it is made anew for each release and not kept beside the lock. Files of others
-that the console loads are added to what is installed. Content of others that is shipped inside (definitions, units, code
+The same lock gives the same bytes, so it is made anew for each release and not kept beside the lock. What the console
+loads of others is added to what is installed. Content of others that is shipped inside (definitions, units, code
 systems) is in docs/licences.md.
 """
 
