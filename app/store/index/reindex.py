@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, and_, delete, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel, col
 
@@ -49,7 +49,7 @@ VALUES: Sequence[Any] = (
 # The lease has a name that no sync target can have.
 _LEASE = "$reindex"
 _LEASE_SECONDS, _LOOK_SECONDS, _REST_SECONDS = 60, 30, 0.01
-_CHUNK = 50
+_CHUNK, _CHUNK_BYTES = 50, 262_144
 # How many versions are forgotten in one transaction; what a page that is just being read may still need.
 _FORGOTTEN, _SPARE = 200, MINUTE
 _log = structlog.get_logger()
@@ -170,10 +170,11 @@ class Reindexer:
             return job is not None
 
     async def _do(self, connection: AsyncConnection, job: Any, now: int) -> None:
-        found = (await connection.execute(_current(job.type, job.through))).all()
-        if found:
-            await self._index(connection, job.type, {row.vid: row.text for row in found}, json.loads(job.parameters))
-            values = {"through": found[-1].vid, "done": job.done + len(found)}
+        vids = _together((await connection.execute(_sizes(job.type, job.through))).all())
+        if vids:
+            contents = (await connection.execute(_contents(vids))).all()
+            await self._index(connection, job.type, {row.vid: row.text for row in contents}, json.loads(job.parameters))
+            values = {"through": vids[-1], "done": job.done + len(vids)}
         else:
             values = {"finished_at": now}
             _log.info("reindex finished", type=job.type, resources=job.done)
@@ -186,17 +187,24 @@ class Reindexer:
         # Which references no parameter finds depends on all parameters.
         codes = {*asked, UNNAMED}
         is_all = {*self._parameters.of(type_)} <= codes
-        made: dict[type[SQLModel], list[dict[str, Any]]] = {}
-        for vid, content in contents.items():
-            for table, rows in self._rows(vid, content).items():
-                kept = [row for row in rows if _is_wanted(table, row, codes)]
-                made.setdefault(table, []).extend({"type": type_, "vid": vid, **row} for row in kept)
+        # Large resources take seconds: beside the loop, like those that are written.
+        made = await asyncio.to_thread(self._made, type_, contents, codes)
         for table in VALUES:
             if table is SearchText and codes.isdisjoint(FULL_TEXT):
                 continue
             of_codes = [] if is_all or table is SearchText else [_of(table, sorted(codes))]
             await connection.execute(delete(table).where(col(table.vid).in_(contents), *of_codes))
         await insert_all(connection, made)
+
+    def _made(
+        self, type_: str, contents: Mapping[int, bytes], codes: Collection[str]
+    ) -> dict[type[SQLModel], list[dict[str, Any]]]:
+        made: dict[type[SQLModel], list[dict[str, Any]]] = {}
+        for vid, content in contents.items():
+            for table, rows in self._rows(vid, content).items():
+                kept = [row for row in rows if _is_wanted(table, row, codes)]
+                made.setdefault(table, []).extend({"type": type_, "vid": vid, **row} for row in kept)
+        return made
 
     def _rows(self, vid: int, content: bytes) -> Mapping[type[SQLModel], list[dict[str, Any]]]:
         """The rows of one version; none, with a word in the log, for one that was stored under other rules."""
@@ -210,14 +218,31 @@ class Reindexer:
 _OPEN = select(Reindex.__table__).where(col(Reindex.finished_at).is_(None)).order_by(col(Reindex.type))  # type: ignore[attr-defined]
 
 
-def _current(resource_type: str, through: int) -> Any:
+def _sizes(resource_type: str, through: int) -> Any:
+    """The next versions, and how large each is as it is kept."""
     return (
-        select(Version.vid, Content.text)  # type: ignore[call-overload]
+        select(Version.vid, func.length(Content.text))  # type: ignore[call-overload]
         .join(Content, col(Content.vid) == col(Version.vid))
         .where(col(Version.type) == resource_type, col(Version.vid) > through, col(Version.until).is_(None))
         .order_by(col(Version.vid))
         .limit(_CHUNK)
     )
+
+
+def _together(sizes: Iterable[Sequence[int]]) -> list[int]:
+    """As many as are indexed at once: the first, whatever its size, and what still fits."""
+    vids: list[int] = []
+    held = 0
+    for vid, size in sizes:
+        held += size
+        if vids and held > _CHUNK_BYTES:
+            break
+        vids.append(vid)
+    return vids
+
+
+def _contents(vids: Sequence[int]) -> Any:
+    return select(Content.vid, Content.text).where(col(Content.vid).in_(vids))  # type: ignore[call-overload]
 
 
 def _is_wanted(table: type[SQLModel], row: Mapping[str, Any], codes: Collection[str]) -> bool:
