@@ -36,6 +36,10 @@ app = typer.Typer(
 )
 
 
+_guide = typer.Typer(help="The implementation guide: profiles, value sets, maps and rules.", no_args_is_help=True)
+# A group with one command is none, unless something is said for all of it.
+_guide.callback()(lambda: None)
+app.add_typer(_guide, name="guide")
 app.add_typer(access_commands.app, name="access")
 app.add_typer(audit_commands.app, name="audit")
 app.add_typer(sync_commands.app, name="sync")
@@ -123,8 +127,8 @@ def validate(
     raise typer.Exit(code)
 
 
-@app.command()
-def guide(
+@_guide.command()
+def build(
     output: Annotated[Path | None, typer.Option(help="Folder for the pages, as files that need no server.")] = None,
     package: Annotated[Path | None, typer.Option(help="File for the FHIR package, e.g. dermatome.tgz.")] = None,
 ) -> None:

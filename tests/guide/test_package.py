@@ -142,7 +142,7 @@ async def test_the_package_is_served() -> None:
 
 def test_the_command_writes_pages_and_package(tmp_path: Path) -> None:
     done = CliRunner().invoke(
-        command, ["guide", "--output", str(tmp_path / "site"), "--package", str(tmp_path / "p.tgz")]
+        command, ["guide", "build", "--output", str(tmp_path / "site"), "--package", str(tmp_path / "p.tgz")]
     )
 
     assert done.exit_code == 0
