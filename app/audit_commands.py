@@ -11,7 +11,7 @@ from app.main import open_database
 from app.settings import WrongSettings, load_settings
 from app.store.audit.seals import Verified
 from app.store.audit.seals import verify as look
-from app.store.database import Interrupted, Unavailable
+from app.store.database import Interrupted, Newer, Unavailable
 
 app = typer.Typer(no_args_is_help=True, help="What was noted of who did what.")
 
@@ -30,7 +30,7 @@ def verify(
     """Compute every seal of the audit again. Ends with 0 if all are right, 1 if not, 2 if it cannot be read."""
     try:
         found = asyncio.run(_verified(expect))
-    except (Interrupted, Unavailable, WrongSettings, OSError) as error:
+    except (Interrupted, Newer, Unavailable, WrongSettings, OSError) as error:
         typer.echo(f"Cannot do this: {error}", err=True)
         raise typer.Exit(2) from None
     for problem in found.problems:

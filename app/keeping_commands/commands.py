@@ -16,7 +16,7 @@ from app.logs import configure
 from app.main import make_service
 from app.service import Service
 from app.settings import WrongSettings, load_settings
-from app.store.database import Interrupted, Unavailable
+from app.store.database import Interrupted, Newer, Unavailable
 from app.store.kept.filling import NotEmpty
 from app.store.kept.found import KINDS, REPAIRABLE, WARNINGS, Findings
 from app.working import own_base
@@ -117,7 +117,7 @@ def _run(do: Callable[[Service], Awaitable[_Made]], *, is_restored: bool = False
         _stop(f"the database is not empty, there are rows in {error}: restore fills an empty one only")
     except Unavailable as error:
         _stop(f"the database cannot be used: {error}")
-    except (Damaged, Interrupted, WrongSettings) as error:
+    except (Damaged, Interrupted, Newer, WrongSettings) as error:
         _stop(str(error))
 
 

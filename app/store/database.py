@@ -76,6 +76,10 @@ class Unsure(Unavailable):
     """The database was lost while it committed: nobody knows whether anything was changed."""
 
 
+class Newer(Exception):
+    """The schema is of a later version of this program; the text says so."""
+
+
 class Interrupted(Exception):
     """A restore was begun in this database and has not ended; the message tells the operator."""
 
@@ -186,7 +190,8 @@ class Database:
     async def migrate(self, *, is_restored: bool = False) -> None:
         """Bring the schema to the newest version; processes that start together do it once.
 
-        Raises Interrupted where a restore has not ended. is_restored: it is about to be filled from a backup.
+        Raises Interrupted where a restore has not ended, Newer where it is beyond this version. is_restored: it is about
+        to be filled from a backup.
         """
         async with self.writing() as connection:
             if not self.is_sqlite:
@@ -329,7 +334,10 @@ def _alembic() -> Config:
 
 
 def _upgrade(connection: SyncConnection) -> None:
-    config = _alembic()
+    config, current = _alembic(), MigrationContext.configure(connection).get_current_revision()
+    known = {each.revision for each in ScriptDirectory.from_config(config).walk_revisions()}
+    if current is not None and current not in known:
+        raise Newer(f"a later version of Dermatome made its schema ({current}); this one knows it to {_head()}.")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 

@@ -15,7 +15,7 @@ from sqlmodel import SQLModel
 
 from app.settings import Settings
 from app.store import migrations
-from app.store.database import Database
+from app.store.database import Database, Newer
 from tests.conftest import serving
 
 _META = b'"meta":{"versionId":"2","lastUpdated":"2026-01-02T00:00:00.000Z"}'
@@ -46,6 +46,16 @@ async def test_migrations_make_the_declared_tables(database_url: str) -> None:
 
         async with database.writing() as connection:
             assert await connection.run_sync(_differences) == []
+
+
+async def test_a_schema_of_a_later_version_is_left_alone_and_said(database_url: str) -> None:
+    async with Database(database_url) as database:
+        await database.migrate()
+        async with database.writing() as connection:
+            await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+        with pytest.raises(Newer, match="a later version of Dermatome made its schema"):
+            await database.migrate()
 
 
 @pytest.fixture
