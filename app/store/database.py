@@ -190,8 +190,8 @@ class Database:
     async def migrate(self, *, is_restored: bool = False) -> None:
         """Bring the schema to the newest version; processes that start together do it once.
 
-        Raises Interrupted where a restore has not ended, Newer where it is beyond this version. is_restored: it is about
-        to be filled from a backup.
+        Raises Interrupted where a restore has not ended, Newer where it is beyond this version. is_restored: it is
+        about to be filled from a backup.
         """
         async with self.writing() as connection:
             if not self.is_sqlite:
