@@ -53,6 +53,7 @@ DOORS: dict[tuple[str, str], tuple[str, Any, int]] = {
     ("GET", "/fhir/AuditEvent/_history"): ("/fhir/AuditEvent/_history", None, 400),
     ("GET", "/fhir/AuditEvent/{event_id}/_history"): ("/fhir/AuditEvent/1/_history", None, 400),
     # Exports are for those who asked for them: for others there are none.
+    ("GET", "/exports"): ("/exports", None, 200),
     ("GET", "/exports/{job}"): ("/exports/one", None, 404),
     ("DELETE", "/exports/{job}"): ("/exports/one", None, 404),
     ("GET", "/exports/{job}/{name}"): ("/exports/one/part", None, 404),
@@ -167,3 +168,22 @@ async def test_each_entry_of_a_batch_is_done_for_itself(client: httpx.AsyncClien
     assert transaction.json()["issue"][0]["expression"] == ["Bundle.entry[1]"]
     assert (await client.get("/fhir/Patient/b")).status_code == 200
     assert (await client.get("/fhir/Observation?_summary=count")).json()["total"] == 1
+
+
+async def test_everybody_is_told_of_his_own_exports_and_an_administrator_of_all(client: httpx.AsyncClient) -> None:
+    one, other = limited(client, "system/Patient.rs"), limited(client, "system/*.rs")
+    admin = limited(client, "dermatome/admin")
+    places = []
+    for who in (one, other, other):
+        kicked = await who.get("/fhir/$export?_type=Patient", headers={"Prefer": "respond-async"})
+        places.append(kicked.headers["content-location"])
+
+    told = {who: (await who.get("/exports")).json()["items"] for who in (one, other, admin)}
+    first = (await other.get("/exports?_count=1")).json()
+    second = (await other.get(f"/exports?_count=1&after={first['next']}")).json()
+
+    assert [each["status"] for each in told[one]] == places[:1]
+    assert [each["status"] for each in told[other]] == [places[2], places[1]]
+    assert {each["status"] for each in told[admin]} >= set(places)
+    assert [page["items"][0]["status"] for page in (first, second)] == [places[2], places[1]]
+    assert (await one.get(f"/exports?after={first['next']}")).status_code == 404
