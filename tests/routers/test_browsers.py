@@ -1,5 +1,6 @@
 """What pages in browsers may do with this service, and under which names it is called."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from tests.conftest import serving
 APP, OTHER = "https://app.example.org", "https://evil.example.net"
 PREFLIGHT = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "authorization,if-match"}
 DOORS = ("/fhir/metadata", "/fhir/Patient/none", "/fhir/Patient", "/health/ready", "/guide", "/docs", "/openapi.json")
+DOORS += ("/console", "/console/main.js", "/console/body-map.json")
+PAGES = ("/guide", "/docs", "/console")
 
 
 @pytest.fixture
@@ -67,15 +70,32 @@ async def test_every_answer_tells_browsers_what_not_to_do(opened: httpx.AsyncCli
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
     assert headers["strict-transport-security"]
-    assert headers["cache-control"] == ("no-cache" if door.startswith(("/guide", "/docs")) else "no-store")
+    assert headers["cache-control"] == ("no-cache" if door.startswith(PAGES) else "no-store")
 
 
 async def test_pages_hold_no_script_and_load_nothing_of_others(opened: httpx.AsyncClient) -> None:
-    for door in ("/guide", "/docs"):
+    for door in PAGES:
         page = (await opened.get(door)).text
         assert "<html" in page
         assert "<script>" not in page
         assert not [each for each in page.split() if each.startswith(('src="http', "onclick=", "onload="))]
+
+
+async def test_the_console_serves_its_own_files_and_nothing_else(client: httpx.AsyncClient) -> None:
+    page = await client.get("/console")
+    named = re.findall(r'(?:src|href)="(console/[^"]+)"', page.text)
+    scripts = [(await client.get("/console/main.js")).text]
+    for name in re.findall(r'from "./([a-z]+.js)"', scripts[0]):
+        scripts.append((await client.get(f"/console/{name}")).text)
+
+    assert page.headers["content-type"].startswith("text/html")
+    assert len(named) == 5
+    assert {(await client.get(f"/{each}")).status_code for each in named} == {200}
+    assert not [one for one in scripts if "innerHTML" in one or "eval(" in one or "localStorage" in one]
+    for other in ("nothing.js", "..%2fmain.py", "%2e%2e/main.py", "static", "__init__.py"):
+        assert (await client.get(f"/console/{other}")).status_code == 404, other
+    slash = await client.get("/console/")
+    assert (slash.status_code, slash.headers.get("location")) in ((307, "../console"), (200, None))
 
 
 async def test_plain_http_is_not_told_to_be_tls(client: httpx.AsyncClient) -> None:
