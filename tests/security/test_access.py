@@ -36,6 +36,10 @@ OPEN = {
     ("GET", "/guide"): 200,
     ("GET", "/guide/package.tgz"): 200,
     ("GET", "/guide/{name}"): 404,
+    # Nothing of a patient is in it: it asks with a token, like any client.
+    ("GET", "/console"): 200,
+    ("GET", "/console/body-map.json"): 200,
+    ("GET", "/console/{name}"): 404,
     ("POST", "/sync/notifications/{name}"): 403,
     ("POST", "/sync/notifications/{name}/{resource_type}"): 403,
     ("POST", "/sync/notifications/{name}/{resource_type}/{resource_id}"): 403,
