@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import structlog
+
 from app.fhir import json as lossless
 from app.fhir.outcomes import Conflict, Issue, PreconditionFailed, Refused, operation_outcome
 from app.intake.accept import Intake
@@ -20,6 +22,7 @@ from app.store.database import Connection, Database
 from app.store.idempotency import Answer
 from app.store.references import referrers
 
+_log = structlog.get_logger()
 _GONE = "What was asked for with this Idempotency-Key was erased since."
 _AGAIN = "Somebody wrote about this patient meanwhile; nothing was erased. Ask for the dry run again."
 
@@ -76,7 +79,8 @@ class Erasure:
         # A response that is erased takes its own Observations with it: they are among what was found.
         door = replace(self.intake, extraction=None)
         await door.accept(list(_writes(plan)), caller, finish)
-        await self.database.scrub()
+        if not await self.database.scrub():
+            _log.warning("what was erased stays in the log of SQLite until nobody reads")
         return plan
 
     async def _finish(self, connection: Connection, plan: Plan) -> None:

@@ -201,13 +201,20 @@ class Database:
                 raise Interrupted(_RESTORING)
             await rebase(connection)
 
-    async def scrub(self) -> None:
-        """Empty the log of SQLite, so that nothing removed can be read there; while others read, that comes later."""
+    async def scrub(self) -> bool:
+        """Empty the log of SQLite, so that nothing removed can be read there. Whoever reads just now is waited for, a
+        while; whether it is empty."""
         if not self.is_sqlite:
-            return
-        async with self._one_writer, _translated(), self._writer.connect() as connection:
-            driver: Any = (await connection.get_raw_connection()).driver_connection
-            await driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return True
+        for _ in range(_SCRUBS):
+            async with self._one_writer, _translated(), self._writer.connect() as connection:
+                driver: Any = (await connection.get_raw_connection()).driver_connection
+                async with driver.execute("PRAGMA wal_checkpoint(TRUNCATE)") as answer:
+                    is_busy, *_ = await answer.fetchone()
+            if not is_busy:
+                return True
+            await asyncio.sleep(_BETWEEN_SCRUBS)
+        return False
 
     async def is_ready(self) -> bool:
         """Whether the database answers and its schema is the newest version."""
@@ -266,6 +273,8 @@ class Database:
         cursor.close()
 
 
+# Reads end soon; the longest there are, of exports and views, take their rows in parts.
+_SCRUBS, _BETWEEN_SCRUBS = 50, 0.1
 _DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 # What is stronger than on, as remote_apply, stays.
 _ON_DISK = (

@@ -1,5 +1,6 @@
 """A patient is erased: after it nothing of them stands in the database, and nothing of anybody else is missing."""
 
+import asyncio
 import base64
 import json
 import sqlite3
@@ -315,3 +316,26 @@ async def test_only_administrators_may(client: httpx.AsyncClient) -> None:
     answer = await erase(limited(client, "system/*.cruds"))
 
     assert answer.status_code == 403
+
+
+@pytest.mark.own_server
+async def test_whoever_reads_just_now_is_waited_for_until_nothing_is_left(client: httpx.AsyncClient) -> None:
+    database = service_of(client).database
+    if not database.is_sqlite:
+        assert await database.scrub()
+        return
+    await put(client, patient(id="p", name=[{"family": NAME}]))
+
+    async def read() -> None:
+        async with database.reading() as connection:
+            await connection.exec_driver_sql("SELECT count(*) FROM version")
+            await asyncio.sleep(1)
+
+    reading = asyncio.create_task(read())
+    await asyncio.sleep(0.3)
+    done = await erase(client, confirm=told(await erase(client))["confirm"][0]["valueString"])
+    left = [path.read_bytes() for path in Path(str(make_url(database.url).database)).parent.glob("*-wal")]
+    await reading
+
+    assert done.status_code == 200
+    assert [NAME.encode() in each for each in left] == [False] * len(left)
