@@ -80,7 +80,7 @@ class Erasure:
         door = replace(self.intake, extraction=None)
         await door.accept(list(_writes(plan)), caller, finish)
         if not await self.database.scrub():
-            _log.warning("what was erased stays in the log of SQLite until nobody reads")
+            _log.warning("traces of what was erased may stand in unused parts of the database file: run VACUUM")
         return plan
 
     async def _finish(self, connection: Connection, plan: Plan) -> None:

@@ -202,17 +202,26 @@ class Database:
             await rebase(connection)
 
     async def scrub(self) -> bool:
-        """Empty the log of SQLite, so that nothing removed can be read there. Whoever reads just now is waited for, a
-        while; whether it is empty."""
+        """Leave nothing removed in the files of SQLite: in the unused parts of its pages, where it moves what it sorts,
+        and in its log. Whoever reads just now is waited for, a while; whether that was done. Not of large files, which
+        VACUUM takes minutes to write anew."""
         if not self.is_sqlite:
             return True
+        async with self._one_writer, _translated(), self._writer.connect() as connection:
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            async with driver.execute(
+                "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+            ) as sizes:
+                (size,) = await sizes.fetchone()
+            if is_small := bool(size <= _MOST_SCRUBBED):
+                await driver.execute("VACUUM")
         for _ in range(_SCRUBS):
             async with self._one_writer, _translated(), self._writer.connect() as connection:
-                driver: Any = (await connection.get_raw_connection()).driver_connection
+                driver = (await connection.get_raw_connection()).driver_connection
                 async with driver.execute("PRAGMA wal_checkpoint(TRUNCATE)") as answer:
                     is_busy, *_ = await answer.fetchone()
             if not is_busy:
-                return True
+                return is_small
             await asyncio.sleep(_BETWEEN_SCRUBS)
         return False
 
@@ -274,7 +283,7 @@ class Database:
 
 
 # Reads end soon; the longest there are, of exports and views, take their rows in parts.
-_SCRUBS, _BETWEEN_SCRUBS = 50, 0.1
+_SCRUBS, _BETWEEN_SCRUBS, _MOST_SCRUBBED = 50, 0.1, 536_870_912
 _DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 # What is stronger than on, as remote_apply, stays.
 _ON_DISK = (
