@@ -16,9 +16,11 @@ from tests.conftest import serving
 
 APP, OTHER = "https://app.example.org", "https://evil.example.net"
 PREFLIGHT = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "authorization,if-match"}
-DOORS = ("/fhir/metadata", "/fhir/Patient/none", "/fhir/Patient", "/health/ready", "/guide", "/docs", "/openapi.json")
-DOORS += ("/console", "/console/main.js", "/console/body-map.json")
 PAGES = ("/guide", "/docs", "/console")
+DOORS = (
+    *("/fhir/metadata", "/fhir/Patient/none", "/fhir/Patient", "/health/ready", "/openapi.json"),
+    *(*PAGES, "/console/main.js", "/console/body-map.json"),
+)
 
 
 @pytest.fixture
