@@ -11,7 +11,8 @@ from app.main import open_database
 from app.settings import WrongSettings, load_settings
 from app.store.audit.seals import Verified
 from app.store.audit.seals import verify as look
-from app.store.database import Interrupted, Newer, Unavailable
+from app.store.database import Interrupted, Unavailable
+from app.store.schema import Newer
 
 app = typer.Typer(no_args_is_help=True, help="What was noted of who did what.")
 

@@ -51,19 +51,19 @@ def main() -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         print("Starting a second FHIR server, the partner ...")
-        partner = stack.enter_context(_server(folder, "partner", {}))
+        partner = stack.enter_context(server(folder, "partner", {}))
         targets = folder / "sync-targets.toml"
         targets.write_text(f'[[target]]\nname = "partner"\nbase_url = "{partner.base_url}fhir"\n')
         print("Starting Dermatome, which tells the partner of every write ...")
-        here = stack.enter_context(_server(folder, "dermatome", {"DERMATOME_SYNC_TARGETS": str(targets)}))
-        _post_cases(here)
+        here = stack.enter_context(server(folder, "dermatome", {"DERMATOME_SYNC_TARGETS": str(targets)}))
+        post_cases(here)
         _show_refusals(here)
         arrived = _wait_until_synced(here) and _prove(here, partner)
     print(f"\n{'Done' if arrived else 'FAILED'} in {time.monotonic() - started:.1f} s.")
     return 0 if arrived else 1
 
 
-def _post_cases(here: httpx.Client) -> None:
+def post_cases(here: httpx.Client) -> None:
     print(f"\n{'case':<8} {'DN4':>4} {'grade':<10} {'as published':<13} resources  diagnosis; rules raised by the plan")
     for case in json.loads(CASES.read_text("utf-8"))["cases"]:
         made: list[str] = []
@@ -252,7 +252,7 @@ def _post(server: httpx.Client, address: str, body: Json, made: list[str]) -> Js
 
 
 @contextmanager
-def _server(folder: Path, name: str, settings: dict[str, str]) -> Iterator[httpx.Client]:
+def server(folder: Path, name: str, settings: dict[str, str]) -> Iterator[httpx.Client]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

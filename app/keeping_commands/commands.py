@@ -16,9 +16,10 @@ from app.logs import configure
 from app.main import make_service
 from app.service import Service
 from app.settings import WrongSettings, load_settings
-from app.store.database import Interrupted, Newer, Unavailable
+from app.store.database import Interrupted, Unavailable
 from app.store.kept.filling import NotEmpty
 from app.store.kept.found import KINDS, REPAIRABLE, WARNINGS, Findings
+from app.store.schema import Newer
 from app.working import own_base
 
 _Made = TypeVar("_Made")

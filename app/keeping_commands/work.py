@@ -2,7 +2,7 @@
 
 import hashlib
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from app.fhir.instants import instant
 from app.keeping_commands import archive as file
 from app.keeping_commands.archive import Damaged, Manifest, Part
 from app.main import clock
+from app.store import schema
 from app.store.database import Connection, Database
 from app.store.kept import filling
 from app.store.kept.rows import Counted, Kept, counted, lines, most_at_once, row, tables
@@ -50,38 +51,53 @@ async def _put(archive: zipfile.ZipFile, connection: Connection, table: Kept, to
 async def restore(database: Database, path: Path, told: Told) -> Manifest:
     """Fill an empty database with a backup, and see that it holds what the backup says; else nothing of it is kept.
 
+    A backup of an earlier schema is filled into the tables of then, which are brought to those of now.
     Raises Damaged, filling.NotEmpty and OSError.
     """
     with file.reading(path) as (archive, manifest):
-        async with database.reading() as connection:
-            _require_fit(manifest, await database.revision(connection))
+        is_earlier = _is_earlier(manifest)
         await filling.begin(database, clock())
         async with database.writing() as connection:
             await filling.prepare(database, connection)
+            held = await connection.run_sync(schema.go_back, manifest.schema) if is_earlier else tables()
+            if is_earlier:
+                _require_fit(manifest, held)
             for name, part in manifest.tables.items():
-                await _fill(connection, archive, tables()[name], part)
+                await _fill(connection, archive, held[name], part)
                 told(name, part.rows)
             for name, part in manifest.tables.items():
-                await _require_same(connection, tables()[name], part)
+                await _require_same(connection, held[name], part)
+            if is_earlier:
+                await connection.run_sync(schema.upgrade)
             await filling.finish(connection)
     return manifest
 
 
-def _require_fit(manifest: Manifest, schema: str) -> None:
-    """Raises Damaged for a backup with other tables than there are here."""
-    if manifest.schema != schema:
+def _is_earlier(manifest: Manifest) -> bool:
+    """Whether a backup has an earlier schema than this release. Raises Damaged for one that does not fit."""
+    if not schema.is_known(manifest.schema):
         raise Damaged(
-            f"it has the schema {manifest.schema} and this release has {schema}: restore it with release "
-            f"{manifest.release}, and upgrade that"
+            f"it has the schema {manifest.schema}, and this release knows those to {schema.newest()}: restore it with "
+            f"release {manifest.release}"
         )
-    wrong = [name for name in manifest.tables if name not in tables()]
-    wrong += [name for name, table in tables().items() if _columns(manifest, name) != {*table.c.keys()}]
+    if manifest.schema != schema.newest():
+        return True
+    _require_fit(manifest, tables())
+    return False
+
+
+def _require_fit(manifest: Manifest, held: Mapping[str, Kept]) -> None:
+    """Raises Damaged for a backup with other tables, or other columns, than those it is to be filled into."""
+    wrong = [name for name in manifest.tables if name not in held]
+    wrong += [name for name in manifest.tables if name in held and _columns(manifest, name) != {*held[name].c.keys()}]
+    if manifest.schema == schema.newest():
+        wrong += [name for name in held if name not in manifest.tables]
     if wrong:
         raise Damaged(f"its tables are not those of this release: {', '.join(sorted(set(wrong)))}")
 
 
 def _columns(manifest: Manifest, name: str) -> set[str]:
-    return {*manifest.tables[name].columns} if name in manifest.tables else set()
+    return {*manifest.tables[name].columns}
 
 
 async def _fill(connection: Connection, archive: zipfile.ZipFile, table: Kept, part: Part) -> None:
@@ -99,6 +115,6 @@ async def _fill(connection: Connection, archive: zipfile.ZipFile, table: Kept, p
 
 
 async def _require_same(connection: Connection, table: Kept, part: Part) -> None:
-    found = await counted(connection, table)
+    found = await counted(connection, table, part.columns)
     if (found.rows, found.digest) != (part.rows, part.digest):
         raise Damaged(f"the database does not hold {table.name} as it was: {found.rows} rows of {part.rows}")

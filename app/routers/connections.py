@@ -19,6 +19,10 @@ _MOST_WAITING = 16
 _JSON = b"content-type: application/fhir+json\r\nconnection: close\r\n"
 _OUTCOME = b'{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"%s","diagnostics":"%s"}]}'
 
+# How long, and how much, a client that is refused may go on sending before the connection ends. Were it closed at once,
+# the system would throw away what it has not read yet of the answer (RFC 9112, 9.6).
+_LINGER_SECONDS, _LINGER_BYTES = 2.0, 16 * 1024 * 1024
+
 # Status, its phrase, issue code and what is told.
 Refusal = tuple[int, bytes, bytes, bytes]
 _NO_REQUEST: Refusal = 400, b"Bad Request", b"structure", b"This is no request of HTTP/1.1."
@@ -62,6 +66,8 @@ class Connection(HttpToolsProtocol):
         self._refusal: Refusal | None = None
         # Whether the request that was read last is, with its body.
         self._is_whole = True
+        # When it was refused to read on, and how much came since.
+        self._refused_at, self._came_since = 0.0, 0
         # When the connection was made, the head began that is being read, or the last answer was given.
         self._since = time.monotonic()
         # How much of the answers lay unread, and since when no less does.
@@ -71,16 +77,22 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         if len(self.connections) > self._bounds.connections:
             self._refuse(503, b"Service Unavailable", b"throttled", b"This server has no room for more connections.")
+            self.transport.close()
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
+            return
+        if self._refused_at:
+            self._came_since += len(data)
+            if self._came_since > _LINGER_BYTES:
+                self.transport.abort()
             return
         if not self._head and self._is_whole:
             self._since = time.monotonic()
         self._head += len(data)
         super().data_received(data)
         # The parser keeps a name or value until it has all of it.
-        if self._head > self._bounds.head_bytes and not self.transport.is_closing():
+        if self._head > self._bounds.head_bytes and not self._refused_at and not self.transport.is_closing():
             self._end(self._too_long)
 
     def on_headers_complete(self) -> None:
@@ -120,6 +132,10 @@ class Connection(HttpToolsProtocol):
 
     def look(self, now: float) -> None:
         """End the connection if nothing is done with it."""
+        if self._refused_at:
+            if now - self._refused_at > _LINGER_SECONDS:
+                self.transport.abort()
+            return
         left = self.transport.get_write_buffer_size()
         mark, since = self._unread
         if left == 0 or left > mark or left <= mark - _LEAST_READ:
@@ -154,7 +170,11 @@ class Connection(HttpToolsProtocol):
         head = b"HTTP/1.1 %d %s\r\ncontent-length: %d\r\n" % (status, phrase, len(body))
         retry = b"retry-after: 2\r\n" if status == 503 else b""
         self.transport.write(head + _JSON + retry + b"\r\n" + body)
-        self.transport.close()
+        if self.transport.can_write_eof():
+            self._refused_at = time.monotonic()
+            self.transport.write_eof()
+        else:
+            self.transport.close()
 
 
 def look_at(connections: Any) -> None:

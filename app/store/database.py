@@ -11,15 +11,9 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection as SyncConnection
 from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
@@ -27,6 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from app.store import schema
 from app.store.feed import rebase
 from app.store.patience import is_given_up, patience
 from app.store.sqlite import connect
@@ -74,10 +69,6 @@ class TooSlow(Unavailable):
 
 class Unsure(Unavailable):
     """The database was lost while it committed: nobody knows whether anything was changed."""
-
-
-class Newer(Exception):
-    """The schema is of a later version of this program; the text says so."""
 
 
 class Interrupted(Exception):
@@ -190,13 +181,13 @@ class Database:
     async def migrate(self, *, is_restored: bool = False) -> None:
         """Bring the schema to the newest version; processes that start together do it once.
 
-        Raises Interrupted where a restore has not ended, Newer where it is beyond this version. is_restored: it is
-        about to be filled from a backup.
+        Raises Interrupted where a restore has not ended, schema.Newer where it is beyond this version. is_restored: it
+        is about to be filled from a backup.
         """
         async with self.writing() as connection:
             if not self.is_sqlite:
                 await connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _MIGRATION_LOCK})
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(schema.upgrade)
             if not is_restored and await connection.scalar(text("SELECT count(*) FROM restoring")):
                 raise Interrupted(_RESTORING)
             await rebase(connection)
@@ -228,7 +219,7 @@ class Database:
     async def is_ready(self) -> bool:
         """Whether the database answers and its schema is the newest version."""
         async with self.reading() as connection:
-            return bool(await connection.run_sync(_is_newest))
+            return await connection.run_sync(schema.current) == schema.newest()
 
     async def unsafe(self) -> list[str]:
         """What of the server or the settings lets a power loss take away what was acknowledged, or more."""
@@ -240,7 +231,7 @@ class Database:
 
     async def revision(self, connection: AsyncConnection) -> str:
         """The version of its schema."""
-        return str(await connection.run_sync(lambda own: MigrationContext.configure(own).get_current_revision()))
+        return str(await connection.run_sync(schema.current))
 
     def _postgresql_engine(self, isolation_level: Any) -> AsyncEngine:
         # Without a limit of ours, one that the operator gave to the role or the database counts.
@@ -343,27 +334,3 @@ def _is_contended(error: DBAPIError) -> bool:
 def _is_out_of_step(error: DBAPIError) -> bool:
     """Whether it is the driver that has lost its place in a connection, as where the server cut it; no state of SQL."""
     return isinstance(error, InternalError) and not getattr(error.orig, "sqlstate", None)
-
-
-def _alembic() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    return config
-
-
-def _upgrade(connection: SyncConnection) -> None:
-    config, current = _alembic(), MigrationContext.configure(connection).get_current_revision()
-    known = {each.revision for each in ScriptDirectory.from_config(config).walk_revisions()}
-    if current is not None and current not in known:
-        raise Newer(f"a later version of Dermatome made its schema ({current}); this one knows it to {_head()}.")
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-
-
-@cache
-def _head() -> str | None:
-    return ScriptDirectory.from_config(_alembic()).get_current_head()
-
-
-def _is_newest(connection: SyncConnection) -> bool:
-    return MigrationContext.configure(connection).get_current_revision() == _head()

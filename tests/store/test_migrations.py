@@ -15,7 +15,8 @@ from sqlmodel import SQLModel
 
 from app.settings import Settings
 from app.store import migrations
-from app.store.database import Database, Newer
+from app.store.database import Database
+from app.store.schema import Newer
 from tests.conftest import serving
 
 _META = b'"meta":{"versionId":"2","lastUpdated":"2026-01-02T00:00:00.000Z"}'

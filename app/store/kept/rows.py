@@ -37,18 +37,19 @@ def most_at_once(table: Table) -> int:
     return _CHUNK_OF_CONTENTS if has_contents else _CHUNK
 
 
-async def lines(connection: AsyncConnection, table: Table) -> AsyncIterator[bytes]:
-    """The rows of a table in the order of its key, each as a line."""
+async def lines(connection: AsyncConnection, table: Table, columns: Sequence[str] = ()) -> AsyncIterator[bytes]:
+    """The rows of a table in the order of its key, each a line; columns: in this order, not in that of the table."""
     key, most = list(table.primary_key), most_at_once(table)
+    told = [table.c[name] for name in columns] or list(table.c)
     place: Sequence[Any] = ()
     while True:
-        chosen = select(*table.c).order_by(*key).limit(most)
+        chosen = select(*told).order_by(*key).limit(most)
         if place:
             chosen = chosen.where(tuple_(*key) > tuple_(*place))
         rows = (await connection.execute(chosen)).all()
         for row in rows:
-            told = [_told(value) for value in row]
-            yield json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+            values = [_told(value) for value in row]
+            yield json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
         if len(rows) < most:
             return
         # The type must be that of the column: a large number is no INTEGER of PostgreSQL.
@@ -97,9 +98,9 @@ class Counted:
         return f"{self._sum:064x}"
 
 
-async def counted(connection: AsyncConnection, table: Table) -> Counted:
-    """What a table holds."""
+async def counted(connection: AsyncConnection, table: Table, columns: Sequence[str] = ()) -> Counted:
+    """What a table holds; columns as for lines."""
     found = Counted()
-    async for line in lines(connection, table):
+    async for line in lines(connection, table, columns):
         found.add(line)
     return found
