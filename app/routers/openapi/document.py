@@ -12,6 +12,7 @@ from app.fhir.json import dumps
 from app.pain.content import Content
 from app.routers.assessment_schemas import assessment_body, assessment_schemas
 from app.routers.openapi.answers import error_responses, errors_of
+from app.routers.openapi.clinic import clinic_schemas
 from app.routers.openapi.rows import FHIR, FORM, Json, Row, rows, tags, unshown
 from app.routers.openapi.schemas import fhir_schemas, reference
 from app.routers.secured import secure
@@ -176,8 +177,8 @@ def _described(told: Json, status: int) -> str:
 
 
 def _schemas(content: Content) -> Json:
-    made: Json = fhir_schemas(content) | profiles.json_files("openapi")["schemas"] | assessment_schemas(content)
-    return dict(sorted(made.items()))
+    made: Json = fhir_schemas(content) | profiles.json_files("openapi")["schemas"]
+    return dict(sorted((made | clinic_schemas(content) | assessment_schemas(content)).items()))
 
 
 def _header_parameters() -> Json:
