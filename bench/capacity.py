@@ -14,7 +14,6 @@ import platform
 import random
 import sys
 import tempfile
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -39,11 +38,10 @@ Ask = Callable[[httpx.AsyncClient, int], Awaitable[httpx.Response]]
 
 @dataclass
 class Cost:
-    """CPU seconds of one operation, in the service and in the database, and how long it took a client."""
+    """CPU seconds of one operation, in the service and in the database."""
 
     service: float
     database: float
-    seconds: float
 
 
 def main() -> int:
@@ -107,11 +105,10 @@ async def _cost(here: Process, url: str, client: httpx.AsyncClient, count: int, 
             _right(await ask(client, number))
 
     _right(await ask(client, 0))
-    service, database, began = _cpu(here.pid), _postgres_cpu(url), time.perf_counter()
+    service, database = _cpu(here.pid), _postgres_cpu(url)
     await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
-    took = time.perf_counter() - began
     done = count * by
-    return Cost((_cpu(here.pid) - service) / done, (_postgres_cpu(url) - database) / done, took * _AT_ONCE / count)
+    return Cost((_cpu(here.pid) - service) / done, (_postgres_cpu(url) - database) / done)
 
 
 def _right(answer: httpx.Response) -> httpx.Response:
@@ -153,13 +150,12 @@ async def _everything(client: httpx.AsyncClient, number: int) -> httpx.Response:
 
 
 async def _exported(here: Process, url: str, client: httpx.AsyncClient, held: int) -> Cost:
-    service, database, began = _cpu(here.pid), _postgres_cpu(url), time.perf_counter()
+    service, database = _cpu(here.pid), _postgres_cpu(url)
     taken = await client.get("/$export?_type=Observation", headers={"Prefer": "respond-async"})
     while (answer := await client.get(taken.headers["content-location"])).status_code == 202:  # noqa: ASYNC110 (another process)
         await asyncio.sleep(0.05)
     answer.raise_for_status()
-    took = time.perf_counter() - began
-    return Cost((_cpu(here.pid) - service) / held, (_postgres_cpu(url) - database) / held, took / held)
+    return Cost((_cpu(here.pid) - service) / held, (_postgres_cpu(url) - database) / held)
 
 
 async def _synced(here: Process, url: str, count: int, written: Cost) -> Cost:
@@ -172,7 +168,7 @@ async def _synced(here: Process, url: str, count: int, written: Cost) -> Cost:
             await asyncio.sleep(0.05)
     done = count // _BUNDLE * _BUNDLE
     used = (_cpu(here.pid) - before[0]) / done, (_postgres_cpu(url) - before[1]) / done
-    return Cost(max(0.0, used[0] - written.service), max(0.0, used[1] - written.database), 0)
+    return Cost(max(0.0, used[0] - written.service), max(0.0, used[1] - written.database))
 
 
 async def _size(url: str) -> int:

@@ -59,9 +59,7 @@ async def restore(database: Database, path: Path, told: Told) -> Manifest:
         await filling.begin(database, clock())
         async with database.writing() as connection:
             await filling.prepare(database, connection)
-            held = await connection.run_sync(schema.go_back, manifest.schema) if is_earlier else tables()
-            if is_earlier:
-                _require_fit(manifest, held)
+            held = await _earlier(connection, manifest) if is_earlier else tables()
             for name, part in manifest.tables.items():
                 await _fill(connection, archive, held[name], part)
                 told(name, part.rows)
@@ -84,6 +82,16 @@ def _is_earlier(manifest: Manifest) -> bool:
         return True
     _require_fit(manifest, tables())
     return False
+
+
+async def _earlier(connection: Connection, manifest: Manifest) -> Mapping[str, Kept]:
+    """The tables as they were when the backup was made. Raises Damaged where it is none of then."""
+    try:
+        held = await connection.run_sync(schema.go_back, manifest.schema)
+    except schema.NoWayBack:
+        raise Damaged(f"it has the schema {manifest.schema}, of which there are no backups") from None
+    _require_fit(manifest, held)
+    return held
 
 
 def _require_fit(manifest: Manifest, held: Mapping[str, Kept]) -> None:

@@ -7,11 +7,16 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData, Table
 
 
 class Newer(Exception):
     """The schema is of a later version of this program; the text says so."""
+
+
+class NoWayBack(Exception):
+    """No database is taken back to that revision."""
 
 
 @cache
@@ -44,8 +49,11 @@ def upgrade(connection: Connection) -> None:
 
 
 def go_back(connection: Connection, revision: str) -> dict[str, Table]:
-    """Take an empty database to an earlier revision. Answers its tables, by name, as they were then."""
-    command.downgrade(_config(connection), revision)
+    """Take an empty database to an earlier revision. Answers its tables of then, by name. Raises NoWayBack."""
+    try:
+        command.downgrade(_config(connection), revision)
+    except CommandError as error:
+        raise NoWayBack from error
     found = MetaData()
     found.reflect(connection, resolve_fks=False)
     return dict(found.tables)

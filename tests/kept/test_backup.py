@@ -130,9 +130,9 @@ async def _refused(url: str, path: Path) -> str:
     return str(refused.value)
 
 
-def _changed(path: Path, name: str, old: bytes, new: bytes) -> Path:
-    """The same archive with another text in one of its files."""
-    other = path.with_name(f"changed-{name}.zip")
+def changed(path: Path, folder: Path, name: str, old: bytes, new: bytes) -> Path:
+    """The same archive with another text in one of its files, in this folder."""
+    other = folder / f"changed-{name}.zip"
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(other, "w") as target:
         for each in source.namelist():
             text = source.read(each)
@@ -147,8 +147,8 @@ async def test_what_is_not_whole_is_not_restored(bare_database_url: str, empty_u
         await work.back_up(database, path, quiet)
     cut = tmp_path / "cut.zip"
     cut.write_bytes(path.read_bytes()[:-500])
-    other = _changed(path, "content.ndjson", b"MRN-1", b"MRN-2")
-    newer = _changed(path, "manifest.json", b'"schema": "', b'"schema": "9')
+    other = changed(path, tmp_path, "content.ndjson", b"MRN-1", b"MRN-2")
+    newer = changed(path, tmp_path, "manifest.json", b'"schema": "', b'"schema": "9')
 
     assert "no whole backup" in await _refused(empty_url, cut)
     assert "content" in await _refused(empty_url, other)

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from app.keeping_commands.archive import Damaged
 from app.keeping_commands.checking import check
 from app.main import make_service
+from app.store import schema
 from app.store.audit.seals import verify
+from app.store.kept.rows import counted, tables
 from tests.conftest import serving
-from tests.kept.test_backup import restored, settings_of
+from tests.kept.test_backup import changed, restored, settings_of
 from tools.stored_release import ASKED, KEY, RELEASES
 
 BACKUPS = sorted(RELEASES.glob("*.zip"))
@@ -60,3 +63,23 @@ async def _restored(url: str, backup: Path) -> None:
     async with service.database as database:
         await database.migrate(is_restored=True)
         await restored(service, backup)
+
+
+@pytest.mark.parametrize(("claimed", "told"), [("0001", "there are no backups"), ("0010", "its tables are not those")])
+async def test_what_claims_an_earlier_schema_than_it_has_leaves_nothing(
+    bare_database_url: str, backup: Path, claimed: str, told: str, tmp_path: Path
+) -> None:
+    schemas = (f'"schema": "{each}"'.encode() for each in (backup.stem, claimed))
+    wrong = changed(backup, tmp_path, "manifest.json", *schemas)
+    service = make_service(settings_of(bare_database_url), works=False)
+
+    async with service.database as database:
+        await database.migrate(is_restored=True)
+        with pytest.raises(Damaged, match=told):
+            await restored(service, wrong)
+        async with database.reading() as connection:
+            assert await database.revision(connection) == schema.newest()
+            assert (await counted(connection, tables()["version"])).rows == 0
+        await restored(service, backup)
+        async with database.reading() as connection:
+            assert (await counted(connection, tables()["version"])).rows > 0
